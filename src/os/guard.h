@@ -13,6 +13,7 @@
 
 void jade_guard_install(void);
 /** Runs fn(arg); returns its code, or JADE_E_IO naming `what` when the read faulted. */
-jade_code jade_guard_run(jade_code (*fn)(void *arg, struct jade_err *err), void *arg, const char *what, struct jade_err *err);
+jade_code jade_guard_run(jade_code (*fn)(void *arg, struct jade_err *err), void *arg,
+                         const char *what, struct jade_err *err);
 
 #endif

@@ -49,7 +49,8 @@ void jade_sim_free(struct jade_sim *s);
 /** The os to hand to the code under test. */
 struct jade_os *jade_sim_os(struct jade_sim *s);
 /** Deep copy with pending effects and no open handles; the copy has a fresh seed. */
-jade_code jade_sim_clone(const struct jade_sim *s, uint64_t seed, struct jade_sim **out, struct jade_err *err);
+jade_code jade_sim_clone(const struct jade_sim *s, uint64_t seed, struct jade_sim **out,
+                         struct jade_err *err);
 
 /** Number of I/O points passed so far. */
 uint64_t jade_sim_points(const struct jade_sim *s);
@@ -59,22 +60,24 @@ bool jade_sim_is_cut(const struct jade_sim *s);
 
 /** How pending effects are drawn at a reboot. */
 enum jade_sim_policy {
-    JADE_SIM_LOSE_ALL,   /* nothing unsynced survived */
-    JADE_SIM_KEEP_ALL,   /* everything written survived (kill -9) */
-    JADE_SIM_RANDOM,     /* each sector by coin, folder effects by random prefix, one torn sector at times */
-    JADE_SIM_LAST_ONLY,  /* only the newest pending effect of each file survived (reordering at its worst) */
+    JADE_SIM_LOSE_ALL, /* nothing unsynced survived */
+    JADE_SIM_KEEP_ALL, /* everything written survived (kill -9) */
+    JADE_SIM_RANDOM, /* each sector by coin, folder effects by random prefix, one torn sector at times */
+    JADE_SIM_LAST_ONLY, /* only the newest pending effect of each file survived (reordering at its worst) */
 };
 /** Turns this disk into one crash state: pending effects are resolved by policy and `seed`, becoming durable; all handles die (their calls fail); faults and cut are cleared. */
 void jade_sim_reboot(struct jade_sim *s, enum jade_sim_policy policy, uint64_t seed);
 
 /** The n-th call (from now, 1 = next) of this kind fails with `code` and errno; `forever` = all later ones too. n = 0 clears. */
-void jade_sim_fail_at(struct jade_sim *s, enum jade_sim_op op, uint64_t n, jade_code code, bool forever);
+void jade_sim_fail_at(struct jade_sim *s, enum jade_sim_op op, uint64_t n, jade_code code,
+                      bool forever);
 /** Calls of this kind since the last jade_sim_fail_at for it. */
 uint64_t jade_sim_calls(const struct jade_sim *s, enum jade_sim_op op);
 /** Bytes the disk may hold; beyond it allocate and growing writes fail with JADE_E_NOSPACE. 0 = no bound. */
 void jade_sim_set_capacity(struct jade_sim *s, uint64_t bytes);
 void jade_sim_advance(struct jade_sim *s, uint64_t us);
 /** Flips bits in a stored file's durable image: xor `mask` into the byte at offset. Errors: JADE_E_NOT_FOUND. */
-jade_code jade_sim_damage(struct jade_sim *s, const char *path, uint64_t offset, uint8_t mask, struct jade_err *err);
+jade_code jade_sim_damage(struct jade_sim *s, const char *path, uint64_t offset, uint8_t mask,
+                          struct jade_err *err);
 
 #endif
