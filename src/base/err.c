@@ -7,6 +7,10 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 
+/* For the static analyzer these two are macros as well: see err.h. */
+#undef jade_err_set
+#undef jade_err_wrap
+
 /* When context and message do not fit together the context gets this much, since the message names the cause. */
 enum { CONTEXT_SIZE_MIN = 96 };
 

@@ -34,6 +34,12 @@ jade_code jade_err_wrap(struct jade_err *err, jade_code code, const char *format
 /** Puts a prefix before the field ("vectors[3]" + "values" = "vectors[3].values"). No effect when err is NULL. */
 void jade_err_prefix_field(struct jade_err *err, const char *prefix);
 
+#ifdef __clang_analyzer__
+/* The static analyzer does not look into err.c and would take a raised error for a possible success. */
+#define jade_err_set(err, code, ...) ((void)jade_err_set((err), (code), __VA_ARGS__), (code))
+#define jade_err_wrap(err, code, ...) ((void)jade_err_wrap((err), (code), __VA_ARGS__), (code))
+#endif
+
 /** Runs a call; on error keeps its code in `rc` and jumps to `out`. */
 #define JADE_TRY(call)                                                                                                 \
     do {                                                                                                               \
