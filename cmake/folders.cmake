@@ -14,6 +14,8 @@ function(jade_folder name)
       elseif(file MATCHES "_avx512\\.c$")
         set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS
           "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mfma;-mpopcnt")
+      elseif(file MATCHES "\\.cc$")
+        set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "-fno-exceptions;-fno-rtti")
       endif()
     endforeach()
   endif()

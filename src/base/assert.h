@@ -10,6 +10,6 @@
 #define JADE_IMPLIES(a, b) JADE_ASSERT(!(a) || (b))
 
 /** Prints the condition with its place to standard error and aborts. */
-_Noreturn void jade_assert_failed(const char *cond, const char *file, int line);
+void jade_assert_failed(const char *cond, const char *file, int line) __attribute__((noreturn));
 
 #endif

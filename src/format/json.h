@@ -19,6 +19,8 @@
 extern "C" {
 #endif
 
+enum { JADE_JSON_DEPTH_MAX = 512 }; /* most that a parser may be asked for */
+
 struct jade_json_parser;
 
 enum jade_json_type {
@@ -47,9 +49,15 @@ struct jade_str {
     size_t n;
 };
 
-/** max_bytes bounds the documents it takes (JADE_E_TOO_LARGE), max_depth their nesting. */
+/**
+ * max_bytes bounds the documents it takes (JADE_E_TOO_LARGE), max_depth (1..JADE_JSON_DEPTH_MAX) their nesting.
+ * A parser keeps its memory from document to document, about 14 bytes for each byte of the largest; what a document past 4 MiB took is
+ * given back by the next small one, or by jade_json_parser_trim.
+ */
 jade_code jade_json_parser_new(size_t max_bytes, size_t max_depth, struct jade_json_parser **out, struct jade_err *err);
 void jade_json_parser_free(struct jade_json_parser *p);
+/** Ends the document and gives its memory back: for a parser that waits. */
+void jade_json_parser_trim(struct jade_json_parser *p);
 /** Parses n bytes (any memory; copied where padding is needed). Errors: JADE_E_INVALID_JSON with what and, where known, the byte; JADE_E_NOMEM. */
 jade_code jade_json_parse(struct jade_json_parser *p, const void *bytes, size_t n, struct jade_json *root_out, struct jade_err *err);
 
@@ -63,6 +71,8 @@ double jade_json_double(struct jade_json v); /* of any number */
 struct jade_str jade_json_string(struct jade_json v); /* of STRING, valid UTF-8, escapes resolved */
 /** Elements of an array, or members of an object. O(1), except above 16 million (counted). */
 size_t jade_json_count(struct jade_json v);
+/** Levels of nesting: 0 for a scalar, 1 for [] or {"a": 1}. */
+size_t jade_json_depth(struct jade_json v);
 bool jade_json_array_next(struct jade_json array, struct jade_json_iter *it, struct jade_json *value_out);
 bool jade_json_object_next(struct jade_json object, struct jade_json_iter *it, struct jade_str *key_out, struct jade_json *value_out);
 /** First member of that name. */
@@ -74,7 +84,7 @@ bool jade_json_get(struct jade_json object, const char *key, struct jade_json *v
 jade_code jade_json_f32(struct jade_json array, float *out, size_t n, const char *field, struct jade_err *err);
 /** JADE_E_INVALID_ARGUMENT when an object anywhere inside v holds a key twice. */
 jade_code jade_json_check_keys(struct jade_json v, const char *field, struct jade_err *err);
-/** Minified text of a value, numbers as precise as they came (integers exact, doubles shortest round-trip). */
+/** Minified text of a value, numbers as precise as they came (integers exact, doubles shortest round-trip, and with a point so that they stay doubles). */
 void jade_json_write(struct jade_json v, struct jade_buf *out);
 
 #ifdef __cplusplus

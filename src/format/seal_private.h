@@ -22,6 +22,7 @@ void jade_seal(uint8_t *p, size_t n, const char magic[8]);
 jade_code jade_unseal(struct jade_reader *r, const char magic[8], const char *what,
                       struct jade_err *err);
 /** Reads n reserved bytes; JADE_E_CORRUPT when they are not zero: they have no meaning in this version. */
-jade_code jade_get_reserved(struct jade_reader *r, size_t n, const char *what, struct jade_err *err);
+jade_code jade_get_reserved(struct jade_reader *r, size_t n, const char *what,
+                            struct jade_err *err);
 
 #endif
