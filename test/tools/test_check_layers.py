@@ -39,7 +39,7 @@ def house(tmp_path):
             "src/os/file.h": '#include "base/err.h"\n',
             "src/format/json_simdjson.cc": '#include "base/err.h"\n#include <simdjson.h>\n',
             "src/store/wal.c": '#include "store/wal_private.h"\n#include "os/file.h"\n',
-            "src/store/wal_private.h": '#include "base/err.h"\n',
+            "src/store/wal_private.h": '#include "base/err.h"\nint jadei_wal_roll(int n);\n',
             "src/cli/main.c": '#include "base/err.h"\n#include <curl/curl.h>\n',
         },
     )
@@ -74,6 +74,7 @@ BREACHES = {
     "sprintf in os": ("src/os/x.c", 'void f(char *a) { sprintf(a, "b"); }', "banned:"),
     "localtime": ("src/server/x.c", "void f(long *t) { localtime(t); }", "banned:"),
     "call in a macro": ("src/base/x.h", "#define N(s) atoi(s)", "banned:"),
+    "inside name used outside": ("src/index/x.c", "int a = jadei_wal_roll(1);", "inside: jadei_wal"),
     "second C++ file": ("src/index/x.cc", "int a;", "one-cxx:"),
     "file too long": ("src/base/x.c", "\n" * 1501, "length:"),
 }
