@@ -315,7 +315,7 @@ static bool document(struct scan *s)
     return true;
 }
 
-bool jade_json_find_fault(const char *p, size_t n, size_t max_depth, struct jade_json_fault *out)
+bool jadei_json_find_fault(const char *p, size_t n, size_t max_depth, struct jade_json_fault *out)
 {
     JADE_ASSERT(max_depth <= JADE_JSON_DEPTH_MAX);
     struct scan s = {.p = (const unsigned char *)p, .n = n, .max_depth = max_depth};

@@ -47,7 +47,7 @@ static void append_escaped(struct jade_buf *out, unsigned char c, char escape)
     }
 }
 
-void jade_json_quote(struct jade_buf *out, const char *s, size_t n)
+void jadei_json_quote(struct jade_buf *out, const char *s, size_t n)
 {
     size_t plain = 0; /* where the run of bytes that stand for themselves begins */
     jade_buf_append_byte(out, '"');
@@ -135,7 +135,7 @@ void jade_out_key(struct jade_json_out *o, const char *key)
 {
     JADE_ASSERT(o->depth > 0 && !o->after_key);
     begin_value(o);
-    jade_json_quote(o->buf, key, strlen(key));
+    jadei_json_quote(o->buf, key, strlen(key));
     jade_buf_append_byte(o->buf, ':');
     o->after_key = true;
 }
@@ -150,7 +150,7 @@ void jade_out_str(struct jade_json_out *o, const char *s)
 void jade_out_strn(struct jade_json_out *o, const char *s, size_t n)
 {
     begin_value(o);
-    jade_json_quote(o->buf, s, n);
+    jadei_json_quote(o->buf, s, n);
 }
 
 void jade_out_u64(struct jade_json_out *o, uint64_t v)

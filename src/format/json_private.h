@@ -14,7 +14,7 @@ extern "C" {
 #endif
 
 /** A string with its quotes: escaped as json_out.h says, malformed UTF-8 replaced by U+FFFD. */
-void jade_json_quote(struct jade_buf *out, const char *s, size_t n);
+void jadei_json_quote(struct jade_buf *out, const char *s, size_t n);
 
 /** What is wrong with a text that the parser refused. */
 struct jade_json_fault {
@@ -25,7 +25,7 @@ struct jade_json_fault {
  * Reads a refused text again, slowly, for the place of its first fault; false when it finds none.
  * No recursion: nesting is kept in a bit each.
  */
-bool jade_json_find_fault(const char *p, size_t n, size_t max_depth, struct jade_json_fault *out);
+bool jadei_json_find_fault(const char *p, size_t n, size_t max_depth, struct jade_json_fault *out);
 
 #ifdef __cplusplus
 }

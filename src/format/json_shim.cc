@@ -116,7 +116,7 @@ jade_code refuse(struct jade_json_parser *p, size_t n, simdjson::error_code code
         return jade_fail(err, JADE_E_NOMEM, "no memory to parse a JSON text of %zu bytes", n);
     }
     struct jade_json_fault fault;
-    if (jade_json_find_fault(p->text, n, p->max_depth, &fault)) {
+    if (jadei_json_find_fault(p->text, n, p->max_depth, &fault)) {
         return jade_fail(err, JADE_E_INVALID_JSON, "not valid JSON: %s at byte %zu of %zu",
                          fault.what, fault.at, n);
     }
@@ -248,7 +248,7 @@ void write_scalar(const tape_ref &r, struct jade_buf *out)
     char text[32];
     switch (r.tape_ref_type()) {
     case tape_type::STRING:
-        jade_json_quote(out, r.get_c_str(), r.get_string_length());
+        jadei_json_quote(out, r.get_c_str(), r.get_string_length());
         break;
     case tape_type::INT64:
         jade_buf_append(out, text, integer_text(r.next_tape_value<int64_t>(), text));
@@ -564,7 +564,7 @@ void jade_json_write(struct jade_json v, struct jade_buf *out)
             jade_buf_append_byte(out, ',');
         }
         if (depth > 0 && object[depth]) {
-            jade_json_quote(out, r.get_c_str(), r.get_string_length());
+            jadei_json_quote(out, r.get_c_str(), r.get_string_length());
             jade_buf_append_byte(out, ':');
             r.json_index++;
             t = r.tape_ref_type();

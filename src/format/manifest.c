@@ -31,7 +31,7 @@ void jade_superblock_encode(const struct jade_superblock *s, uint8_t out[JADE_SU
     jade_store_u64(p + 48, s->adopted_epoch.v);
     jade_store_u64(p + 56, s->durable.v);
     jade_store_u32(p + 64, s->clean);
-    jade_seal(out, JADE_SUPER_SLOT_BYTES, SUPER_MAGIC);
+    jadei_seal(out, JADE_SUPER_SLOT_BYTES, SUPER_MAGIC);
 }
 
 jade_code jade_superblock_decode(const uint8_t in[JADE_SUPER_SLOT_BYTES], struct jade_superblock *s,
@@ -41,7 +41,7 @@ jade_code jade_superblock_decode(const uint8_t in[JADE_SUPER_SLOT_BYTES], struct
     jade_code rc = JADE_OK;
     struct jade_reader r = jade_reader_of(in, JADE_SUPER_SLOT_BYTES);
     struct jade_superblock got = {0};
-    JADE_TRY(jade_unseal(&r, SUPER_MAGIC, what, err));
+    JADE_TRY(jadei_unseal(&r, SUPER_MAGIC, what, err));
     got.sequence = jade_get_u64(&r);
     get_uuid(&r, &got.copy);
     get_uuid(&r, &got.lineage);
@@ -49,7 +49,7 @@ jade_code jade_superblock_decode(const uint8_t in[JADE_SUPER_SLOT_BYTES], struct
     got.adopted_epoch.v = jade_get_u64(&r);
     got.durable.v = jade_get_u64(&r);
     got.clean = jade_get_u32(&r);
-    JADE_TRY(jade_get_reserved(&r, jade_reader_left(&r), what, err));
+    JADE_TRY(jadei_get_reserved(&r, jade_reader_left(&r), what, err));
     if (got.clean > 1) {
         rc = jade_fail(err, JADE_E_CORRUPT, "%s: clean is %u, expected 0 or 1", what, got.clean);
         goto out;
@@ -66,7 +66,7 @@ void jade_current_encode(const struct jade_current *c, uint8_t out[JADE_CURRENT_
     memset(out, 0, JADE_CURRENT_BYTES);
     jade_store_u64(out + JADE_SEAL_BYTES, c->manifest);
     jade_store_u32(out + JADE_SEAL_BYTES + 8, c->manifest_crc);
-    jade_seal(out, JADE_CURRENT_BYTES, CURRENT_MAGIC);
+    jadei_seal(out, JADE_CURRENT_BYTES, CURRENT_MAGIC);
 }
 
 jade_code jade_current_decode(const uint8_t *in, size_t n, struct jade_current *c,
@@ -80,10 +80,10 @@ jade_code jade_current_decode(const uint8_t *in, size_t n, struct jade_current *
         return jade_fail(err, JADE_E_CORRUPT, "%s has %zu bytes, expected %d", what, n,
                          JADE_CURRENT_BYTES);
     }
-    JADE_TRY(jade_unseal(&r, CURRENT_MAGIC, what, err));
+    JADE_TRY(jadei_unseal(&r, CURRENT_MAGIC, what, err));
     got.manifest = jade_get_u64(&r);
     got.manifest_crc = jade_get_u32(&r);
-    JADE_TRY(jade_get_reserved(&r, jade_reader_left(&r), what, err));
+    JADE_TRY(jadei_get_reserved(&r, jade_reader_left(&r), what, err));
     *c = got;
 out:
     return rc;
@@ -161,7 +161,7 @@ jade_code jade_manifest_encode(const struct jade_manifest *m, struct jade_buf *o
         jade_store_u32(at + 24, s->tombs_crc);
         jade_store_u32(at + 28, s->n_dead);
     }
-    jade_seal(p, n, MANIFEST_MAGIC);
+    jadei_seal(p, n, MANIFEST_MAGIC);
     return JADE_OK;
 }
 
@@ -202,14 +202,14 @@ jade_code jade_manifest_decode(const void *p, size_t n, struct jade_manifest *m,
     struct jade_reader r = jade_reader_of(p, n);
     struct jade_manifest got = {0};
     *m = got;
-    JADE_TRY(jade_unseal(&r, MANIFEST_MAGIC, what, err));
+    JADE_TRY(jadei_unseal(&r, MANIFEST_MAGIC, what, err));
     got.number = jade_get_u64(&r);
     got.checkpoint.v = jade_get_u64(&r);
     got.checkpoint_epoch.v = jade_get_u64(&r);
     got.next_segment = jade_get_u64(&r);
     got.wal_generation_min = jade_get_u64(&r);
     got.n_segments = jade_get_u32(&r);
-    JADE_TRY(jade_get_reserved(&r, 4, what, err));
+    JADE_TRY(jadei_get_reserved(&r, 4, what, err));
     JADE_TRY(read_manifest_segments(&r, &got, err));
     JADE_TRY(check_manifest(&got, JADE_E_CORRUPT, err));
     *m = got;

@@ -13,15 +13,15 @@ static uint32_t whole_crc(const uint8_t *p, size_t n)
     return jade_crc32c(crc, p + JADE_SEAL_BYTES, n - JADE_SEAL_BYTES);
 }
 
-void jade_seal(uint8_t *p, size_t n, const char magic[8])
+void jadei_seal(uint8_t *p, size_t n, const char magic[8])
 {
     memcpy(p, magic, 8);
     jade_store_u32(p + AT_VERSION, JADE_SEAL_VERSION);
     jade_store_u32(p + AT_CRC, whole_crc(p, n));
 }
 
-jade_code jade_unseal(struct jade_reader *r, const char magic[8], const char *what,
-                      struct jade_err *err)
+jade_code jadei_unseal(struct jade_reader *r, const char magic[8], const char *what,
+                       struct jade_err *err)
 {
     const uint8_t *prefix = jade_get_bytes(r, JADE_SEAL_BYTES);
     if (prefix == NULL) {
@@ -44,7 +44,8 @@ jade_code jade_unseal(struct jade_reader *r, const char magic[8], const char *wh
     return JADE_OK;
 }
 
-jade_code jade_get_reserved(struct jade_reader *r, size_t n, const char *what, struct jade_err *err)
+jade_code jadei_get_reserved(struct jade_reader *r, size_t n, const char *what,
+                             struct jade_err *err)
 {
     size_t at = r->pos;
     const uint8_t *p = jade_get_bytes(r, n);

@@ -99,7 +99,7 @@ jade_code jade_segment_desc_encode(const struct jade_segment_desc *d, struct jad
         jade_store_u64(at + 8, f->size);
         memcpy(at + 16, f->name, strlen(f->name)); /* the rest stays zero */
     }
-    jade_seal(p, n, MAGIC);
+    jadei_seal(p, n, MAGIC);
     return JADE_OK;
 }
 
@@ -135,7 +135,7 @@ jade_code jade_segment_desc_decode(const void *p, size_t n, struct jade_segment_
     jade_code rc = JADE_OK;
     struct jade_reader r = jade_reader_of(p, n);
     memset(d, 0, sizeof *d); /* large: filled in place, emptied again on error */
-    JADE_TRY(jade_unseal(&r, MAGIC, WHAT, err));
+    JADE_TRY(jadei_unseal(&r, MAGIC, WHAT, err));
     d->number = jade_get_u64(&r);
     d->lsn_min.v = jade_get_u64(&r);
     d->lsn_max.v = jade_get_u64(&r);
@@ -143,7 +143,7 @@ jade_code jade_segment_desc_decode(const void *p, size_t n, struct jade_segment_
     d->dim = jade_get_u32(&r);
     d->metric = jade_get_u32(&r);
     d->n_files = jade_get_u32(&r);
-    JADE_TRY(jade_get_reserved(&r, HEAD_BYTES - JADE_SEAL_BYTES - 40, WHAT, err));
+    JADE_TRY(jadei_get_reserved(&r, HEAD_BYTES - JADE_SEAL_BYTES - 40, WHAT, err));
     JADE_TRY(read_files(&r, d, err));
     JADE_TRY(check_desc(d, JADE_E_CORRUPT, err));
 out:
