@@ -341,8 +341,10 @@ struct crowd {
     struct object *_Atomic shared;
     _Atomic int pinned;
     _Atomic int without_slot;
-    _Atomic bool let_go;
+    bool let_go; /* under crowd_lock */
 };
+static pthread_mutex_t crowd_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t crowd_let_go = PTHREAD_COND_INITIALIZER;
 
 static void *join_crowd(void *arg)
 {
@@ -352,44 +354,60 @@ static void *join_crowd(void *arg)
     unsigned inner = jade_epoch_pin(c->d);
     c->without_slot += token >= SLOTS;
     c->pinned++;
+    pthread_mutex_lock(&crowd_lock);
     while (!c->let_go) {
-        sched_yield();
+        pthread_cond_wait(&crowd_let_go, &crowd_lock);
     }
+    pthread_mutex_unlock(&crowd_lock);
     bool good = o->state == LIVE && o->number[0] == 1 && o->number[3] == 1;
     jade_epoch_unpin(c->d, inner);
     jade_epoch_unpin(c->d, token);
     return good ? NULL : arg;
 }
 
-/* More readers at once than slots: those without one are waited for as well. */
-static void epoch_readers_beyond_the_slots_are_safe(void **state)
+static pthread_t crowd_threads[CROWD];
+
+static void gather_crowd(struct crowd *c)
 {
-    (void)state;
-    static pthread_t threads[CROWD];
-    _Atomic int freed = 0;
-    struct crowd c = {.d = new_domain()};
-    atomic_init(&c.shared, new_object(1, &freed));
     pthread_attr_t small;
     assert_int_equal(pthread_attr_init(&small), 0);
     assert_int_equal(pthread_attr_setstacksize(&small, 256 * 1024), 0);
     for (int i = 0; i < CROWD; i++) {
-        assert_int_equal(pthread_create(&threads[i], &small, join_crowd, &c), 0);
-        while (c.pinned <= i) {
+        assert_int_equal(pthread_create(&crowd_threads[i], &small, join_crowd, c), 0);
+        while (c->pinned <= i) {
             sched_yield();
         }
     }
     pthread_attr_destroy(&small);
+    assert_true(c->without_slot >= CROWD - SLOTS);
+}
+
+static void dismiss_crowd(struct crowd *c)
+{
+    pthread_mutex_lock(&crowd_lock);
+    c->let_go = true;
+    pthread_cond_broadcast(&crowd_let_go);
+    pthread_mutex_unlock(&crowd_lock);
+    for (int i = 0; i < CROWD; i++) {
+        void *bad = NULL;
+        assert_int_equal(pthread_join(crowd_threads[i], &bad), 0);
+        assert_null(bad);
+    }
+}
+
+/* More readers at once than slots: those without one are waited for as well. */
+static void epoch_readers_beyond_the_slots_are_safe(void **state)
+{
+    (void)state;
+    _Atomic int freed = 0;
+    struct crowd c = {.d = new_domain()};
+    atomic_init(&c.shared, new_object(1, &freed));
+    gather_crowd(&c);
     struct object *old =
         atomic_exchange_explicit(&c.shared, new_object(2, &freed), memory_order_acq_rel);
     jade_epoch_retire(c.d, old, free_object);
     assert_int_equal(freed, 0);
-    assert_true(c.without_slot >= CROWD - SLOTS);
-    c.let_go = true;
-    for (int i = 0; i < CROWD; i++) {
-        void *bad = NULL;
-        assert_int_equal(pthread_join(threads[i], &bad), 0);
-        assert_null(bad);
-    }
+    dismiss_crowd(&c);
     jade_epoch_drain(c.d);
     assert_int_equal(freed, 1);
     jade_epoch_retire(c.d, c.shared, free_object);
@@ -471,9 +489,8 @@ static void run_stress(struct stress *s)
     }
 }
 
-static void epoch_readers_never_see_a_freed_object(void **state)
+static void stress_domain(void)
 {
-    (void)state;
     struct stress s = {.d = new_domain()};
     run_stress(&s);
     assert_int_equal(s.broken, 0);
@@ -485,6 +502,28 @@ static void epoch_readers_never_see_a_freed_object(void **state)
     }
     jade_epoch_free(s.d);
     assert_int_equal(s.freed, s.made);
+}
+
+static void epoch_readers_never_see_a_freed_object(void **state)
+{
+    (void)state;
+    stress_domain();
+    assert_int_equal(jade_alloc_bytes(JADE_TAG_TEST), 0);
+}
+
+/* The crowd sleeps on every slot while the stress runs: its readers share, and its drains still come to an end. */
+static void epoch_readers_that_share_never_see_a_freed_object(void **state)
+{
+    (void)state;
+    _Atomic int freed = 0;
+    struct crowd c = {.d = new_domain()};
+    atomic_init(&c.shared, new_object(1, &freed));
+    gather_crowd(&c);
+    stress_domain();
+    dismiss_crowd(&c);
+    jade_epoch_retire(c.d, c.shared, free_object);
+    jade_epoch_free(c.d);
+    assert_int_equal(freed, 1);
     assert_int_equal(jade_alloc_bytes(JADE_TAG_TEST), 0);
 }
 
@@ -505,6 +544,7 @@ int main(void)
         cmocka_unit_test(epoch_ended_thread_gives_its_slot_back),
         cmocka_unit_test(epoch_readers_beyond_the_slots_are_safe),
         cmocka_unit_test(epoch_readers_never_see_a_freed_object),
+        cmocka_unit_test(epoch_readers_that_share_never_see_a_freed_object),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
