@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "format/codec.h"
+#include "os/guard.h"
 #include "store/segment_dir.h"
 #include "store/segment_dir_private.h"
 
@@ -103,17 +104,26 @@ out:
     return rc;
 }
 
-static jade_code decode_tombs(const struct jade_blockfile *f,
-                              const struct jade_manifest_segment *ms, struct jade_tomb *out,
-                              uint32_t n, struct jade_err *err)
+struct decode {
+    const struct jade_blockfile *file;
+    const struct jade_manifest_segment *ms;
+    struct jade_tomb *out;
+    uint32_t n;
+};
+
+/* Runs under a guard: it reads the mapping. */
+static jade_code decode_tombs(void *arg, struct jade_err *err)
 {
-    const uint8_t *p = jade_blockfile_data(f);
-    for (uint32_t i = 0; i < n; i++, p += TOMB_BYTES) {
+    const struct decode *d = arg;
+    const struct jade_manifest_segment *ms = d->ms;
+    struct jade_tomb *out = d->out;
+    const uint8_t *p = jade_blockfile_data(d->file);
+    for (uint32_t i = 0; i < d->n; i++, p += TOMB_BYTES) {
         out[i] = (struct jade_tomb){.row = jade_load_u32(p), .lsn = JADE_LSN(jade_load_u64(p + 4))};
         if (out[i].row >= ms->n_rows || (i > 0 && out[i].row <= out[i - 1].row)) {
             return jade_fail(err, JADE_E_CORRUPT,
                              "%s: tombstone %u names row %u of %u, out of order",
-                             jade_blockfile_path(f), i, out[i].row, ms->n_rows);
+                             jade_blockfile_path(d->file), i, out[i].row, ms->n_rows);
         }
     }
     return JADE_OK;
@@ -150,7 +160,8 @@ jade_code jade_tombs_read(struct jade_os *os, const char *shard_dir,
         rc = jade_fail(err, JADE_E_NOMEM, "%s: %" PRIu64 " tombstones", path, n);
         goto out;
     }
-    JADE_TRY(decode_tombs(f, ms, tombs, (uint32_t)n, err));
+    struct decode d = {.file = f, .ms = ms, .out = tombs, .n = (uint32_t)n};
+    JADE_TRY(jade_guard_run(decode_tombs, &d, path, err));
     *tombs_out = tombs;
     *n_out = (uint32_t)n;
     tombs = NULL;

@@ -8,6 +8,7 @@
  * 3. Every record carries the durable LSN known when it was written. At recovery an invalid record at LSN x is a torn tail, and cut,
  *    only if x > every durable mark known (superblock, valid later records, caller's checkpoint); else the log is JADE_E_CORRUPT and
  *    nothing is changed (P4, docs/adr/0006).
+ *    So a checkpoint must not pass what is durable: sync or roll before the manifest is published.
  * 4. A file is removed only by jade_wal_trim, after the manifest that makes it unneeded is durable (P6).
  * 5. After recovery cut a tail, the bytes of that tail can never be taken for records again (a new generation is begun; P5).
  * Threads: append and sync by one thread (the shard's committer); durable LSN may be read from any.
@@ -31,7 +32,7 @@ struct jade_wal_opts {
     struct jade_uuid shard;      /* in every file header */
     struct jade_lsn after;       /* checkpoint: records <= this are not replayed; the first record needed is after + 1 */
     struct jade_lsn durable_mark; /* from the superblock */
-    uint64_t generation_min;     /* oldest file the manifest needs; older ones are leftovers */
+    uint64_t generation_min;     /* oldest file the manifest needs; older ones are leftovers. 0 = no manifest has named one yet: only then may the folder be empty */
     uint64_t file_bytes;         /* preallocation and roll size; 0 = JADE_WAL_FILE_BYTES */
     bool read_only;              /* dump: change nothing, cut nothing */
 };
@@ -59,12 +60,12 @@ jade_code jade_wal_flush(struct jade_wal *w, struct jade_err *err);
 jade_code jade_wal_sync(struct jade_wal *w, struct jade_err *err);
 struct jade_lsn jade_wal_last(const struct jade_wal *w);
 struct jade_lsn jade_wal_durable(const struct jade_wal *w);
-/** Bytes of records after `lsn` (for the decision to seal). */
+/** Bytes of records in the files that hold one above the last checkpoint told to open or trim (for the decision to seal). */
 uint64_t jade_wal_bytes(const struct jade_wal *w);
 uint64_t jade_wal_generation(const struct jade_wal *w);
-/** Begins a new file so that older ones can be trimmed up to the last LSN so far; returns the new generation. */
+/** Begins a new file so that older ones can be trimmed up to the last LSN so far; returns the new generation. Everything so far is durable afterwards. */
 jade_code jade_wal_roll(struct jade_wal *w, uint64_t *generation_out, struct jade_err *err);
-/** Removes files whose records are all <= checkpoint; the oldest needed generation is returned for the next manifest. */
+/** Removes files whose records are all <= checkpoint. Call it when a manifest with that checkpoint and jade_wal_generation_for it is durable. */
 jade_code jade_wal_trim(struct jade_wal *w, struct jade_lsn checkpoint, struct jade_err *err);
 /** Oldest generation that holds a record > checkpoint (what the manifest must name before a trim). */
 uint64_t jade_wal_generation_for(const struct jade_wal *w, struct jade_lsn checkpoint);
