@@ -147,12 +147,13 @@ out:
 static jade_code create_fresh(struct jade_os *os, const char *path, struct jade_file **out,
                               struct jade_err *err)
 {
-    jade_code rc = os->ops->open(os, path, JADE_OPEN_CREATE, out, NULL);
+    struct jade_err first = {0};
+    jade_code rc = os->ops->open(os, path, JADE_OPEN_CREATE, out, &first);
     if (rc == JADE_E_ALREADY_EXISTS) {
         JADE_TRY(os->ops->unlink(os, path, err));
-    }
-    if (rc != JADE_OK) { /* again, now with the message for the caller */
-        rc = os->ops->open(os, path, JADE_OPEN_CREATE, out, err);
+        JADE_TRY(os->ops->open(os, path, JADE_OPEN_CREATE, out, err));
+    } else if (rc != JADE_OK && err != NULL) {
+        *err = first;
     }
 out:
     return rc;
