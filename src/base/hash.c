@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include <isa-l/crc.h>
+#include <string.h>
 #include <xxhash.h>
 
 /* ISA-L counts bytes in an int. */
@@ -9,6 +10,13 @@
 uint64_t jade_hash64(const void *p, size_t n, uint64_t seed)
 {
     return XXH3_64bits_withSeed(p, n, seed);
+}
+
+void jade_hash128(const void *p, size_t n, uint8_t out[16])
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(p, n));
+    memcpy(out, canonical.digest, sizeof canonical.digest);
 }
 
 uint32_t jade_crc32c(uint32_t crc, const void *p, size_t n)

@@ -45,6 +45,13 @@
 #define JADE_HTTP_BODY_MAX (64u * 1024u * 1024u)
 #define JADE_HTTP_HEADERS_MAX (32u * 1024u)
 
+/* Embedding models. */
+#define JADE_EMBED_TEXT_BYTES_MAX (64u * 1024u)   /* one text; longer ones are refused, not cut in silence */
+#define JADE_EMBED_WORD_POINTS_MAX 64u            /* a longer word goes on as the next word */
+#define JADE_EMBED_MODEL_FEATURES_MAX (1u << 18)  /* weights a model file holds: 2.6 MB */
+#define JADE_EMBED_TRAIN_FEATURES_MAX (3u << 20)  /* features counted while training: 48 MiB; past it rare ones are dropped */
+#define JADE_EMBED_VERSIONS_MAX 64u               /* trained versions of one model in a data folder */
+
 /* Snapshots. */
 #define JADE_PIN_MAX 1024u
 #define JADE_PIN_AGE_US_MAX (15ull * 60 * 1000000)      /* api.md: a cursor is valid for 15 minutes */
