@@ -330,7 +330,12 @@ jade_code jade_json_parse(struct jade_json_parser *p, const void *bytes, size_t 
     if (code != simdjson::SUCCESS) {
         return refuse(p, n, code, err);
     }
-    *root_out = value_at(&p->simd.doc, 1); /* word 0 is the root's bracket */
+    struct jade_json root = value_at(&p->simd.doc, 1); /* word 0 is the root's bracket */
+    /* simdjson does not count an innermost container that is empty; whoever sizes a stack by max_depth does. */
+    if (jade_json_depth(root) > p->max_depth) {
+        return refuse(p, n, simdjson::DEPTH_ERROR, err);
+    }
+    *root_out = root;
     return JADE_OK;
 }
 
