@@ -219,12 +219,16 @@ template <typename T> size_t integer_text(T v, char *out)
     return static_cast<size_t>(std::to_chars(out, out + 32, v).ptr - out);
 }
 
-/* Plain digits in the range where people write them, an exponent outside. */
+/*
+ * Plain digits in the range where people write them, an exponent outside. Above, the standard library's plain form has all digits of
+ * the number's exact value, more than are needed.
+ */
 template <typename T> size_t float_text(T v, char *out)
 {
     JADE_ASSERT(std::isfinite(v));
+    constexpr double PLAIN_MAX = sizeof(T) == sizeof(float) ? 16777216.0 : 1e15;
     double size = std::fabs(static_cast<double>(v));
-    bool plain = size == 0.0 || (size >= 1e-5 && size < 1e15);
+    bool plain = size == 0.0 || (size >= 1e-5 && size < PLAIN_MAX);
     auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
     std::to_chars_result r = std::to_chars(out, out + 32, v, format);
     JADE_ASSERT(r.ec == std::errc());
