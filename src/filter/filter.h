@@ -9,6 +9,10 @@
  *   there, also with null. {"a": null} = the field is null or absent.
  * - Types: numbers compare with numbers (integers exactly, also above 2^53), strings with strings (by bytes), booleans by equality. When both are RFC 3339
  *   dates or times, $gt/$gte/$lt/$lte compare as times. Comparing different types is false, never an error.
+ * - A path may spell dots inside a key: "a.b" reaches {"a": {"b": 1}} and {"a.b": 1}. Arrays are looked into one level: the elements of the array
+ *   at the path's end are compared, the path goes on through objects in an array ("items.price"); an array directly inside an array is neither
+ *   compared nor entered. Positions ("items.0") are no path.
+ * - At the top, must, should, must_not with a list of filter objects are $and, $or, $nor; with anything else they are fields.
  * - Limits (limits.h): depth 16, 1000 terms, 64 KiB. An unknown operator is JADE_E_INVALID_FILTER with the nearest name.
  *
  * Ownership: a filter owns its tree and copies of all values; it does not need the JSON it came from. Immutable after parse.
@@ -27,9 +31,11 @@
 struct jade_filter;
 
 /** Parses a filter object; `field` names it in errors ("filter"). An empty object matches every row. */
-jade_code jade_filter_parse(struct jade_json v, const char *field, struct jade_filter **out, struct jade_err *err);
+jade_code jade_filter_parse(struct jade_json v, const char *field, struct jade_filter **out,
+                            struct jade_err *err);
 /** From JSON text. */
-jade_code jade_filter_parse_text(const char *json, size_t n, const char *field, struct jade_filter **out, struct jade_err *err);
+jade_code jade_filter_parse_text(const char *json, size_t n, const char *field,
+                                 struct jade_filter **out, struct jade_err *err);
 void jade_filter_free(struct jade_filter *f);
 /** True when the filter has no condition. */
 bool jade_filter_is_empty(const struct jade_filter *f);

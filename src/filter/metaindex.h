@@ -21,11 +21,16 @@ struct jade_metaindex;
 /** Empty growing index. */
 jade_code jade_metaindex_new(struct jade_metaindex **out, struct jade_err *err);
 /** Indexes a row's metadata (NULL-typed value for none). Rows come in ascending order, each once. After an error (memory) the row counts as "maybe" everywhere: nothing is lost. */
-jade_code jade_metaindex_add(struct jade_metaindex *ix, uint32_t row, struct jade_json metadata, struct jade_err *err);
+jade_code jade_metaindex_add(struct jade_metaindex *ix, uint32_t row, struct jade_json metadata,
+                             struct jade_err *err);
+/** Notes a row whose metadata could not be read (memory was short): it is matched by its text. Cannot fail. */
+void jade_metaindex_add_unknown(struct jade_metaindex *ix, uint32_t row);
 /** Writes the index as the payload of a block file. */
-jade_code jade_metaindex_save(struct jade_metaindex *ix, struct jade_blockfile_writer *w, struct jade_err *err);
+jade_code jade_metaindex_save(struct jade_metaindex *ix, struct jade_blockfile_writer *w,
+                              struct jade_err *err);
 /** Opens a saved one; `file` is borrowed. */
-jade_code jade_metaindex_map(struct jade_blockfile *file, uint32_t n_rows, struct jade_metaindex **out, struct jade_err *err);
+jade_code jade_metaindex_map(struct jade_blockfile *file, uint32_t n_rows,
+                             struct jade_metaindex **out, struct jade_err *err);
 void jade_metaindex_free(struct jade_metaindex *ix);
 uint64_t jade_metaindex_memory_bytes(const struct jade_metaindex *ix);
 /** Number of indexed paths, and rows. */
@@ -33,10 +38,12 @@ uint32_t jade_metaindex_paths(const struct jade_metaindex *ix);
 uint32_t jade_metaindex_rows(const struct jade_metaindex *ix);
 
 /** Text of a row's metadata (not copied; n = 0 for none); used only to decide "maybe" rows. */
-typedef jade_code (*jade_metaindex_row_fn)(void *ctx, uint32_t row, const char **json_out, size_t *n_out, struct jade_err *err);
+typedef jade_code (*jade_metaindex_row_fn)(void *ctx, uint32_t row, const char **json_out,
+                                           size_t *n_out, struct jade_err *err);
 
 /** The exact set of rows [0, n_rows) that match, as a new bitmap (roaring_bitmap_free). Deleted rows are not considered here. */
-jade_code jade_metaindex_eval(struct jade_metaindex *ix, const struct jade_filter *f, uint32_t n_rows, jade_metaindex_row_fn row_fn, void *ctx,
+jade_code jade_metaindex_eval(struct jade_metaindex *ix, const struct jade_filter *f,
+                              uint32_t n_rows, jade_metaindex_row_fn row_fn, void *ctx,
                               roaring_bitmap_t **out, struct jade_err *err);
 
 #endif
