@@ -3,7 +3,6 @@
  */
 #include "os/guard.h"
 
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -42,21 +41,15 @@ static void on_bus_error(int signum, siginfo_t *info, void *context)
     }
 }
 
-static void install_once(void)
+void jade_guard_install(void)
 {
     /*
      * SA_NODEFER: the signal stays unblocked in the handler, so the jump need not restore the mask, which would cost each
-     * guard two system calls (sigsetjmp with savemask).
+     * guard two system calls (sigsetjmp with savemask). Not remembered as done: a library or test runner may have put its own
+     * handler in between, and installing twice is harmless.
      */
     struct sigaction act = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER};
     int rc = sigaction(SIGBUS, &act, NULL);
-    JADE_ASSERT(rc == 0);
-}
-
-void jade_guard_install(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    int rc = pthread_once(&once, install_once);
     JADE_ASSERT(rc == 0);
 }
 
