@@ -120,34 +120,45 @@ static jade_code check_number(struct jade_os *os, const char *shard_dir, uint64_
     return JADE_OK;
 }
 
+/* Names of manifests that are not number `keep`, each with its NUL; a publish that was cut leaves MANIFEST-<n>.tmp. */
+struct others {
+    uint64_t keep;
+    struct jade_buf names;
+};
+
 static jade_code note_manifest(void *ctx, const char *name, bool is_dir, struct jade_err *err)
 {
-    struct jade_buf *numbers = ctx;
+    struct others *others = ctx;
+    size_t skip = strlen(MANIFEST_PREFIX);
     uint64_t number;
-    if (!is_dir && strncmp(name, MANIFEST_PREFIX, strlen(MANIFEST_PREFIX)) == 0 &&
-        jadei_parse_decimal(name + strlen(MANIFEST_PREFIX), "", &number)) {
-        jade_buf_append(numbers, &number, sizeof number);
-    }
     (void)err;
+    if (is_dir || strncmp(name, MANIFEST_PREFIX, skip) != 0) {
+        return JADE_OK;
+    }
+    bool whole = jadei_parse_decimal(name + skip, "", &number);
+    if ((whole && number != others->keep) || jadei_parse_decimal(name + skip, ".tmp", &number)) {
+        jade_buf_append(&others->names, name, strlen(name) + 1);
+    }
     return JADE_OK;
 }
 
 /* Best effort: a manifest that stays is only garbage, the next publish removes it. */
 static void remove_others(struct jade_os *os, const char *shard_dir, uint64_t keep)
 {
-    struct jade_buf numbers;
-    jade_buf_init(&numbers, JADE_TAG_OTHER);
-    if (jade_os_list(os, shard_dir, note_manifest, &numbers, NULL) == JADE_OK) {
-        for (size_t at = 0; at + sizeof(uint64_t) <= numbers.len; at += sizeof(uint64_t)) {
-            uint64_t number;
+    struct others others = {.keep = keep};
+    jade_buf_init(&others.names, JADE_TAG_OTHER);
+    if (jade_os_list(os, shard_dir, note_manifest, &others, NULL) == JADE_OK &&
+        !others.names.failed) {
+        for (size_t at = 0; at < others.names.len;) {
+            const char *name = (const char *)others.names.data + at;
             char path[JADE_PATH_MAX];
-            memcpy(&number, numbers.data + at, sizeof number);
-            if (number != keep && manifest_path(path, shard_dir, number, NULL) == JADE_OK) {
+            if (jade_path_join(path, shard_dir, name, NULL) == JADE_OK) {
                 (void)jade_os_unlink(os, path, NULL);
             }
+            at += strlen(name) + 1;
         }
     }
-    jade_buf_release(&numbers);
+    jade_buf_release(&others.names);
 }
 
 jade_code jade_manifest_publish(struct jade_os *os, const char *shard_dir,
