@@ -1,0 +1,922 @@
+/*
+ * The write path: validate, queue, commit as a group, apply.
+ *
+ * The first waiter of the queue leads: it takes requests until the group is full or a request touches an id that the group already
+ * touches (its checks would have to see the group's effects), logs them with one write and one sync, applies them in order.
+ * Everything that can fail for want of memory happens before the log is written, so that a logged record is always applied.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/utf8.h"
+#include "shard/shard_private.h"
+
+enum { GROUP_SLOTS_FIRST = 1024, SLOW_STEP_US = 20000, SLOW_MAX_US = 500000 };
+
+/* ---- validation ---- */
+
+static jade_code field_error(struct jade_err *err, uint32_t i, jade_code rc)
+{
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "vectors[%u]", i);
+    jade_err_prefix_field(err, prefix);
+    return rc;
+}
+
+static jade_code check_id(const char *id, uint32_t len, struct jade_err *err)
+{
+    if (len < 1 || len > JADE_ID_BYTES_MAX) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "id",
+                               "%u bytes; expected 1..%u bytes of UTF-8", len, JADE_ID_BYTES_MAX);
+    }
+    if (!jade_utf8_valid(id, len)) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "id", "not valid UTF-8");
+    }
+    return JADE_OK;
+}
+
+static jade_code check_values(const struct jade_shard_config *c, const float *v, uint32_t dim,
+                              struct jade_err *err)
+{
+    if (dim != c->dim) {
+        return jade_fail_field(err, JADE_E_DIMENSION_MISMATCH, "values",
+                               "expected %u numbers, got %u", c->dim, dim);
+    }
+    double sum = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        if (!isfinite(v[i])) {
+            return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "values",
+                                   "element %u is not a finite float32", i);
+        }
+        sum += (double)v[i] * (double)v[i];
+    }
+    if (c->metric == JADE_METRIC_COSINE && !(sum > 0)) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "values",
+                               "all zeros has no direction; the metric cosine needs one");
+    }
+    return JADE_OK;
+}
+
+static jade_code check_metadata(struct jade_json_parser *parser, const struct jade_row *row,
+                                struct jade_err *err)
+{
+    struct jade_json doc;
+    if (row->metadata_len == 0) {
+        return JADE_OK;
+    }
+    if (row->metadata_len > JADE_METADATA_BYTES_MAX) {
+        return jade_fail_field(err, JADE_E_TOO_LARGE, "metadata", "%u bytes; at most %u",
+                               row->metadata_len, JADE_METADATA_BYTES_MAX);
+    }
+    jade_code rc = jade_json_parse(parser, row->metadata, row->metadata_len, &doc, err);
+    if (rc != JADE_OK) {
+        jade_err_prefix_field(err, "metadata");
+        return rc;
+    }
+    if (jade_json_type(doc) != JADE_JSON_OBJECT) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "metadata", "%s; expected an object",
+                               jade_json_type_name(jade_json_type(doc)));
+    }
+    return jade_json_check_keys(doc, "metadata", err);
+}
+
+/* Set of 64-bit hashes, 0 = free (a hash of 0 is stored as 1: only costs an early group end). True when it was there. */
+static bool set_add(uint64_t *slots, uint32_t n_slots, uint64_t hash)
+{
+    hash = hash ? hash : 1;
+    uint32_t at = (uint32_t)(hash >> 16) & (n_slots - 1);
+    while (slots[at] != 0) {
+        if (slots[at] == hash) {
+            return true;
+        }
+        at = (at + 1) & (n_slots - 1);
+    }
+    slots[at] = hash;
+    return false;
+}
+
+static jade_code find_equal(const struct jade_row *rows, const uint64_t *hashes, uint32_t i,
+                            struct jade_err *err)
+{
+    for (uint32_t j = 0; j < i; j++) {
+        if (hashes[j] == hashes[i] && rows[j].id_len == rows[i].id_len &&
+            memcmp(rows[j].id, rows[i].id, rows[i].id_len) == 0) {
+            return jade_fail_field(err, JADE_E_DUPLICATE_ID, "id",
+                                   "'%.*s' is also vectors[%u] of this batch", (int)rows[i].id_len,
+                                   rows[i].id, j);
+        }
+    }
+    return JADE_OK; /* two ids with one hash */
+}
+
+static jade_code check_unique(const struct jade_row *rows, const uint64_t *hashes, uint32_t n,
+                              struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    if (n < 2) {
+        return JADE_OK;
+    }
+    uint32_t n_slots = jadei_id_slots_for(n);
+    uint64_t *slots = jade_calloc(JADE_TAG_REQUEST, n_slots, sizeof *slots);
+    if (!slots) {
+        return jade_fail(err, JADE_E_NOMEM, "checking a batch of %u rows", n);
+    }
+    for (uint32_t i = 0; i < n && rc == JADE_OK; i++) {
+        if (set_add(slots, n_slots, hashes[i]) &&
+            (rc = find_equal(rows, hashes, i, err)) != JADE_OK) {
+            rc = field_error(err, i, rc);
+        }
+    }
+    jade_free(slots);
+    return rc;
+}
+
+static jade_code check_rows(struct jade_shard *s, const struct jade_row *rows, uint32_t n,
+                            struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jade_json_parser *parser = NULL;
+    if (n < 1 || n > JADE_BATCH_ROWS_MAX) {
+        return jade_fail_field(err, n ? JADE_E_TOO_LARGE : JADE_E_INVALID_ARGUMENT, "vectors",
+                               "%u rows; expected 1..%u", n, JADE_BATCH_ROWS_MAX);
+    }
+    JADE_TRY(jadei_parser_take(s->engine, &parser, err));
+    for (uint32_t i = 0; i < n; i++) {
+        if ((rc = check_id(rows[i].id, rows[i].id_len, err)) != JADE_OK ||
+            (rc = check_values(&s->config, rows[i].values, rows[i].dim, err)) != JADE_OK ||
+            (rc = check_metadata(parser, &rows[i], err)) != JADE_OK) {
+            rc = field_error(err, i, rc);
+            goto out;
+        }
+    }
+out:
+    jadei_parser_give(s->engine, parser);
+    return rc;
+}
+
+/* ---- commit ---- */
+
+void jadei_poison(struct jade_shard *s, const struct jade_err *err)
+{
+    if (!atomic_load(&s->poisoned)) {
+        s->poison = *err;
+        atomic_store(&s->poisoned, true);
+        jade_log_err(JADE_LOG_ERROR, "shard", "writes stopped until the database is opened again",
+                     err);
+    }
+}
+
+static void note_log(struct jade_shard *s)
+{
+    atomic_store_explicit(&s->wal_last, jade_wal_last(s->wal).v, memory_order_relaxed);
+    atomic_store_explicit(&s->wal_durable, jade_wal_durable(s->wal).v, memory_order_relaxed);
+}
+
+jade_code jadei_sync_log(struct jade_shard *s, struct jade_err *err)
+{
+    struct jade_err local = {0};
+    if (jade_wal_durable(s->wal).v == jade_wal_last(s->wal).v) {
+        return JADE_OK;
+    }
+    jade_code rc = jade_wal_sync(s->wal, &local);
+    if (rc != JADE_OK) {
+        jadei_poison(s, &local);
+        if (err) {
+            *err = local;
+        }
+    }
+    note_log(s);
+    atomic_store(&s->last_sync_us, jade_os_mono_us(s->engine->os));
+    return rc;
+}
+
+/* The live version of an id, or seg = NULL. Dead ones are passed over: at most one row of an id is alive. */
+static jade_code find_live(const struct jadei_view *view, const char *id, uint32_t id_len,
+                           uint64_t hash, struct jadei_place *out, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    *out = (struct jadei_place){0};
+    for (uint32_t i = view->n; i-- > 0;) {
+        uint32_t row;
+        JADE_TRY(jadei_segment_find(view->segs[i], id, id_len, hash, &row, err));
+        if (row != JADEI_NO_ROW && jadei_segment_tomb(view->segs[i], row) == 0) {
+            *out = (struct jadei_place){.seg = view->segs[i], .row = row};
+            return JADE_OK;
+        }
+    }
+out:
+    return rc;
+}
+
+struct places_arg {
+    const struct jadei_view *view;
+    struct jadei_request *r;
+};
+
+static jade_code find_places(void *arg, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct places_arg *a = arg;
+    struct jadei_request *r = a->r;
+    for (uint32_t i = 0; i < r->n; i++) {
+        const char *id = r->rows ? r->rows[i].id : r->ids[i];
+        uint32_t len = r->rows ? r->rows[i].id_len : r->id_lens[i];
+        JADE_TRY(find_live(a->view, id, len, r->hashes[i], &r->places[i], err));
+    }
+out:
+    return rc;
+}
+
+static jade_code check_mode(const struct jadei_request *r, struct jade_err *err)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        bool there = r->places[i].seg != NULL;
+        if (r->mode == JADE_WRITE_INSERT && there) {
+            jade_code rc = jade_fail_field(err, JADE_E_ALREADY_EXISTS, "id", "'%.*s' exists",
+                                           (int)r->rows[i].id_len, r->rows[i].id);
+            return field_error(err, i, rc);
+        }
+        if (r->mode == JADE_WRITE_UPDATE && !there) {
+            jade_code rc = jade_fail_field(err, JADE_E_NOT_FOUND, "id", "'%.*s' does not exist",
+                                           (int)r->rows[i].id_len, r->rows[i].id);
+            return field_error(err, i, rc);
+        }
+    }
+    return JADE_OK;
+}
+
+static jade_code reserve_tombs(struct jadei_request *r, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (r->places[i].seg) {
+            JADE_TRY(jadei_segment_check_row(r->places[i].seg, r->places[i].row,
+                                             err)); /* version and time are read at apply */
+            JADE_TRY(jadei_segment_tomb_reserve(r->places[i].seg, err));
+        }
+    }
+out:
+    return rc;
+}
+
+static jade_code ensure_growing(struct jade_shard *s, struct jadei_segment **out,
+                                struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jadei_segment *g = jadei_view_growing(atomic_load(&s->view));
+    if (!g) {
+        JADE_TRY(jadei_growing_new(&s->config, &g, err));
+        rc = jadei_view_change(s, NULL, 0, g, true, err);
+        if (rc != JADE_OK) {
+            jadei_segment_free(g);
+            return rc;
+        }
+    }
+    *out = g;
+out:
+    return rc;
+}
+
+void jadei_freeze(struct jade_shard *s)
+{
+    struct jadei_segment *g = jadei_view_growing(atomic_load(&s->view));
+    if (g && atomic_load(&g->n_rows) > 0) {
+        atomic_store_explicit(&g->frozen, true, memory_order_release);
+    } else {
+        atomic_store(&s->checkpoint_due, true);
+    }
+    s->bytes_since_freeze = 0;
+}
+
+static void delete_payload(struct jadei_request *r, int64_t now_us)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        found += r->places[i].seg != NULL;
+    }
+    r->result.n_deleted = found;
+    if (found == 0) {
+        return;
+    }
+    jade_record_delete_begin(&r->payload, found, now_us);
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (r->places[i].seg) {
+            jade_record_delete_id(&r->payload, r->ids[i], r->id_lens[i]);
+        }
+    }
+}
+
+/* Checks and reserves one request and puts its record into the log's buffer. *full_out: the growing segment must be frozen first. */
+static jade_code log_request(struct jade_shard *s, struct jadei_request *r, bool *full_out,
+                             struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct places_arg a = {.view = atomic_load(&s->view), .r = r};
+    JADE_TRY(jade_guard_run(find_places, &a, "a segment's id table", err));
+    if (r->type == JADE_RECORD_UPSERT) {
+        JADE_TRY(check_mode(r, err));
+        struct jadei_segment *g;
+        JADE_TRY(ensure_growing(s, &g, err));
+        if (!jadei_growing_fits(g, r->n, r->id_bytes, r->meta_bytes)) {
+            *full_out = true;
+            return JADE_OK;
+        }
+        JADE_TRY(jadei_growing_reserve(g, r->n, r->id_bytes, r->meta_bytes, err));
+    } else {
+        delete_payload(r, jade_os_wall_us(s->engine->os));
+        if (r->result.n_deleted == 0) {
+            return JADE_OK; /* nothing to log */
+        }
+        JADE_TRY(jade_buf_status(&r->payload, err));
+    }
+    JADE_TRY(reserve_tombs(r, err));
+    JADE_TRY(jade_wal_append(s->wal, r->type, (struct jade_epoch){0}, (struct jade_uuid){{0}},
+                             r->payload.data, r->payload.len, &r->result.lsn, err));
+    r->logged = true;
+    r->log_bytes = jade_wal_record_bytes((uint32_t)r->payload.len);
+out:
+    return rc;
+}
+
+static void bury_place(struct jade_shard *s, const struct jadei_place *p, struct jade_lsn lsn)
+{
+    jadei_segment_bury(p->seg, p->row, lsn);
+    atomic_fetch_add_explicit(&s->dead_bytes, p->seg->rows.stride, memory_order_relaxed);
+}
+
+static void apply_upsert(struct jade_shard *s, struct jadei_request *r)
+{
+    struct jadei_segment *g = jadei_view_growing(atomic_load(&s->view));
+    for (uint32_t i = 0; i < r->n; i++) {
+        const struct jadei_place *p = &r->places[i];
+        uint64_t version = 1;
+        int64_t created = r->rows[i].time_us;
+        if (p->seg) {
+            version = p->seg->version[p->row] + 1;
+            created = p->seg->created[p->row];
+            bury_place(s, p, r->result.lsn);
+            r->result.n_updated++;
+        } else {
+            r->result.n_created++;
+        }
+        jadei_growing_append(g, &r->rows[i], r->result.lsn, version, created);
+        if (r->row_results) {
+            r->row_results[i] =
+                (struct jade_row_result){.version = version, .created = p->seg == NULL};
+        }
+    }
+    atomic_fetch_add(&s->n_live, r->result.n_created);
+    jadei_growing_publish(g, g->c.n_used, s->parser);
+}
+
+static void apply_delete(struct jade_shard *s, struct jadei_request *r)
+{
+    for (uint32_t i = 0; i < r->n; i++) {
+        if (r->places[i].seg) {
+            bury_place(s, &r->places[i], r->result.lsn);
+        }
+    }
+    atomic_fetch_sub(&s->n_live, r->result.n_deleted);
+}
+
+static void apply(struct jade_shard *s, struct jadei_request *r)
+{
+    if (r->type == JADE_RECORD_UPSERT) {
+        apply_upsert(s, r);
+    } else {
+        apply_delete(s, r);
+    }
+    s->bytes_since_freeze += r->log_bytes;
+    atomic_store_explicit(&s->visible, r->result.lsn.v, memory_order_seq_cst);
+}
+
+static jade_code group_room(struct jade_shard *s, uint32_t n, struct jade_err *err)
+{
+    uint32_t want = jadei_id_slots_for((uint64_t)s->group_used + n);
+    want = want < GROUP_SLOTS_FIRST ? GROUP_SLOTS_FIRST : want;
+    if (want <= s->group_slots) {
+        return JADE_OK;
+    }
+    uint64_t *slots = jade_calloc(JADE_TAG_REQUEST, want, sizeof *slots);
+    if (!slots) {
+        return jade_fail(err, JADE_E_NOMEM, "a commit group of %u rows", n);
+    }
+    for (uint32_t i = 0; i < s->group_slots; i++) {
+        if (s->group_ids[i] != 0) {
+            (void)set_add(slots, want, s->group_ids[i]);
+        }
+    }
+    jade_free(s->group_ids);
+    s->group_ids = slots;
+    s->group_slots = want;
+    return JADE_OK;
+}
+
+static bool group_has(const struct jade_shard *s, const struct jadei_request *r)
+{
+    if (s->group_used == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < r->n; i++) {
+        uint64_t hash = r->hashes[i] ? r->hashes[i] : 1;
+        for (uint32_t at = (uint32_t)(hash >> 16) & (s->group_slots - 1); s->group_ids[at] != 0;
+             at = (at + 1) & (s->group_slots - 1)) {
+            if (s->group_ids[at] == hash) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void group_clear(struct jade_shard *s)
+{
+    if (s->group_used > 0) {
+        memset(s->group_ids, 0, s->group_slots * sizeof *s->group_ids);
+        s->group_used = 0;
+    }
+    if (s->group_slots > 64 * GROUP_SLOTS_FIRST) {
+        jade_free(
+            s->group_ids); /* after a huge batch the usual small groups should not clear a huge table */
+        s->group_ids = NULL;
+        s->group_slots = 0;
+    }
+}
+
+/* Logs as many requests from `list` as fit one group; returns the first one left over. */
+static struct jadei_request *log_group(struct jade_shard *s, struct jadei_request *list)
+{
+    size_t bytes = 0;
+    uint32_t logged = 0;
+    struct jadei_request *r = list;
+    while (r && bytes < JADE_WAL_GROUP_BYTES && !group_has(s, r)) {
+        bool full = false;
+        struct jade_err *err = &r->err;
+        r->rc = group_room(s, r->n, err);
+        if (r->rc == JADE_OK) {
+            r->rc = log_request(s, r, &full, err);
+        }
+        if (full) {
+            if (logged > 0) {
+                break; /* those are applied to the present segment first */
+            }
+            jadei_freeze(s);
+            continue;
+        }
+        if (r->logged) {
+            for (uint32_t i = 0; i < r->n; i++) {
+                s->group_used += !set_add(s->group_ids, s->group_slots, r->hashes[i]);
+            }
+            logged += r->n;
+            bytes += r->payload.len;
+        }
+        r = r->next;
+    }
+    return r;
+}
+
+static jade_code make_durable(struct jade_shard *s, const struct jadei_request *first,
+                              const struct jadei_request *end, struct jade_err *err)
+{
+    bool sync = false;
+    bool flush = false;
+    for (const struct jadei_request *r = first; r != end; r = r->next) {
+        sync |= r->logged && r->durability == JADE_DURABILITY_SYNC;
+        flush |= r->logged && r->durability == JADE_DURABILITY_PERIODIC;
+    }
+    if (sync) {
+        return jadei_sync_log(s, err);
+    }
+    jade_code rc = JADE_OK;
+    if (flush) {
+        rc = jade_wal_flush(s->wal, err);
+        if (rc != JADE_OK && err) {
+            jadei_poison(s, err);
+        }
+    }
+    note_log(s);
+    return rc;
+}
+
+static struct jadei_request *commit_group(struct jade_shard *s, struct jadei_request *list)
+{
+    struct jade_err err = {0};
+    jade_mutex_lock(&s->commit);
+    if (atomic_load(&s->poisoned)) {
+        for (struct jadei_request *r = list; r; r = r->next) {
+            r->rc = jade_fail(&r->err, JADE_E_POISONED,
+                              "writes are stopped until the database is opened again: %s",
+                              s->poison.message);
+        }
+        jade_mutex_unlock(&s->commit);
+        return NULL;
+    }
+    struct jadei_request *end = log_group(s, list);
+    jade_code rc = make_durable(s, list, end, &err);
+    for (struct jadei_request *r = list; r != end; r = r->next) {
+        if (!r->logged) {
+            continue;
+        }
+        if (rc != JADE_OK) {
+            r->rc = rc;
+            r->err = err;
+        } else {
+            apply(s, r);
+        }
+    }
+    group_clear(s);
+    uint64_t now = jade_os_mono_us(s->engine->os);
+    atomic_store(&s->last_write_us, now);
+    if (s->bytes_since_freeze >= s->config.seal_bytes) {
+        jadei_freeze(s);
+    }
+    jade_mutex_unlock(&s->commit);
+    jadei_background_kick(s);
+    if (atomic_load(&s->engine->asleep)) {
+        jadei_engine_kick(s->engine);
+    }
+    return end;
+}
+
+static void lead(struct jade_shard *s)
+{
+    /* queue_mutex is held on entry and exit. One group is led; a later waiter leads the next, so that nobody leads for ever. */
+    struct jadei_request *list = s->queue_head;
+    s->queue_head = NULL;
+    s->queue_tail = NULL;
+    s->queue_n = 0;
+    jade_mutex_unlock(&s->queue_mutex);
+    struct jadei_request *rest = commit_group(s, list);
+    jade_mutex_lock(&s->queue_mutex);
+    for (struct jadei_request *r = list; r != rest;) {
+        struct jadei_request *next = r->next; /* r may be gone once done is seen */
+        r->done = true;
+        r = next;
+    }
+    if (rest) {
+        struct jadei_request *last = rest;
+        uint32_t n = 1;
+        while (last->next) {
+            last = last->next;
+            n++;
+        }
+        last->next = s->queue_head;
+        if (!s->queue_tail) {
+            s->queue_tail = last;
+        }
+        s->queue_head = rest;
+        s->queue_n += n;
+    }
+}
+
+static jade_code submit(struct jade_shard *s, struct jadei_request *r, struct jade_err *err)
+{
+    jade_mutex_lock(&s->queue_mutex);
+    if (s->queue_n >= JADE_WAL_GROUP_REQUESTS) {
+        jade_mutex_unlock(&s->queue_mutex);
+        return jade_fail(err, JADE_E_BUSY, "%u writes are waiting; at most %u", s->queue_n,
+                         JADE_WAL_GROUP_REQUESTS);
+    }
+    r->next = NULL;
+    if (s->queue_tail) {
+        s->queue_tail->next = r;
+    } else {
+        s->queue_head = r;
+    }
+    s->queue_tail = r;
+    s->queue_n++;
+    while (!r->done) {
+        if (s->leader) {
+            jade_cond_wait(&s->queue_cond, &s->queue_mutex);
+            continue;
+        }
+        s->leader = true;
+        lead(s);
+        s->leader = false;
+        jade_cond_broadcast(&s->queue_cond);
+    }
+    jade_mutex_unlock(&s->queue_mutex);
+    if (r->rc != JADE_OK && err) {
+        *err = r->err;
+    }
+    return r->rc;
+}
+
+/* ---- slowing of writers ---- */
+
+static void slow_down(struct jade_shard *s, uint32_t n_rows)
+{
+    uint64_t rows;
+    uint64_t bytes;
+    if (s->engine->manual || s->config.index.kind == JADE_INDEX_FLAT) {
+        return;
+    }
+    jadei_tail(s, &rows, &bytes);
+    if (bytes <= s->config.tail_soft_bytes) {
+        return;
+    }
+    /* At the hard bound a writer takes as long per row as the workers need to add one; below it, a growing part of that. */
+    double over = (double)(bytes - s->config.tail_soft_bytes) /
+                  (double)(s->config.tail_hard_bytes - s->config.tail_soft_bytes);
+    over = over > 2 ? 2 : over;
+    double per_row =
+        (double)atomic_load(&s->index_us_per_row_x16) / 16.0 / (double)s->engine->index_tasks_max;
+    uint64_t wait = (uint64_t)((double)n_rows * per_row * over);
+    uint64_t until = jade_os_mono_us(s->engine->os) + (wait > SLOW_MAX_US ? SLOW_MAX_US : wait);
+    jade_mutex_lock(&s->task_mutex);
+    for (uint64_t now;
+         bytes > s->config.tail_soft_bytes && (now = jade_os_mono_us(s->engine->os)) < until;) {
+        uint64_t left = until - now;
+        (void)jade_cond_wait_for(&s->task_cond, &s->task_mutex,
+                                 left < SLOW_STEP_US ? left : SLOW_STEP_US);
+        jade_mutex_unlock(&s->task_mutex);
+        jadei_tail(s, &rows, &bytes);
+        jade_mutex_lock(&s->task_mutex);
+    }
+    jade_mutex_unlock(&s->task_mutex);
+}
+
+/* ---- public ---- */
+
+static void request_release(struct jadei_request *r)
+{
+    jade_buf_release(&r->payload);
+    jade_free(r->hashes);
+    jade_free(r->places);
+}
+
+static jade_code request_init(struct jade_shard *s, struct jadei_request *r,
+                              enum jade_record_type type, uint32_t n,
+                              const struct jade_write_opts *opts, struct jade_err *err)
+{
+    *r = (struct jadei_request){.type = type,
+                                .n = n,
+                                .mode = opts ? opts->mode : JADE_WRITE_UPSERT,
+                                .result.lsn = r->result.lsn,
+                                .log_bytes = r->log_bytes};
+    r->durability = opts && opts->durability != JADE_DURABILITY_DEFAULT ? opts->durability
+                                                                        : s->config.durability;
+    jade_buf_init(&r->payload, JADE_TAG_REQUEST);
+    r->hashes = jade_alloc(JADE_TAG_REQUEST, n * sizeof *r->hashes);
+    r->places = jade_calloc(JADE_TAG_REQUEST, n, sizeof *r->places);
+    return r->hashes && r->places ? JADE_OK : jade_fail(err, JADE_E_NOMEM, "a write of %u rows", n);
+}
+
+static jade_code encode_rows(struct jade_shard *s, struct jadei_request *r, struct jade_err *err)
+{
+    size_t bytes = 64;
+    for (uint32_t i = 0; i < r->n; i++) {
+        bytes += jade_record_upsert_row_bytes(&r->rows[i]);
+    }
+    if (bytes > JADE_WAL_RECORD_MAX) {
+        return jade_fail_field(err, JADE_E_TOO_LARGE, "vectors",
+                               "the batch takes %zu bytes in the log; at most %u: send it in parts",
+                               bytes, JADE_WAL_RECORD_MAX);
+    }
+    if (!jade_buf_reserve(&r->payload, bytes)) {
+        return jade_fail(err, JADE_E_NOMEM, "a batch of %zu bytes", bytes);
+    }
+    int64_t now = jade_os_wall_us(s->engine->os);
+    jade_record_upsert_begin(&r->payload, r->n);
+    for (uint32_t i = 0; i < r->n; i++) {
+        struct jade_row *row = (struct jade_row *)(uintptr_t)&r
+                                   ->rows[i]; /* the request's own copy, see jade_shard_upsert */
+        row->time_us = row->time_us ? row->time_us : now;
+        jade_record_upsert_row(&r->payload, row);
+        r->id_bytes += row->id_len;
+        r->meta_bytes += row->metadata_len;
+    }
+    return jade_buf_status(&r->payload, err);
+}
+
+jade_code jade_shard_upsert(struct jade_shard *s, const struct jade_row *rows, uint32_t n,
+                            const struct jade_write_opts *opts,
+                            struct jade_write_result *result_out,
+                            struct jade_row_result *row_results, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jadei_request r = {0};
+    struct jade_row *own = NULL;
+    *result_out = (struct jade_write_result){0};
+    JADE_TRY(check_rows(s, rows, n, err));
+    JADE_TRY(request_init(s, &r, JADE_RECORD_UPSERT, n, opts, err));
+    own = jade_alloc(JADE_TAG_REQUEST, n * sizeof *own);
+    if (!own) {
+        rc = jade_fail(err, JADE_E_NOMEM, "a write of %u rows", n);
+        goto out;
+    }
+    memcpy(own, rows, n * sizeof *own);
+    for (uint32_t i = 0; i < n; i++) {
+        r.hashes[i] = jadei_id_hash(rows[i].id, rows[i].id_len);
+    }
+    JADE_TRY(check_unique(rows, r.hashes, n, err));
+    r.rows = own;
+    r.row_results = row_results;
+    JADE_TRY(encode_rows(s, &r, err));
+    slow_down(s, n);
+    JADE_TRY(submit(s, &r, err));
+    atomic_fetch_add(&s->n_writes, 1);
+    *result_out = r.result;
+out:
+    jade_free(own);
+    request_release(&r);
+    return rc;
+}
+
+/* A batch of deletes may name an id twice; the second naming is dropped. */
+static void drop_repeats(struct jadei_request *r, const char **ids, uint32_t *lens, uint64_t *slots,
+                         uint32_t n_slots)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->n; i++) {
+        bool repeat = false;
+        if (set_add(slots, n_slots, r->hashes[i])) {
+            for (uint32_t j = 0; j < kept && !repeat; j++) {
+                repeat = r->hashes[j] == r->hashes[i] && lens[j] == lens[i] &&
+                         memcmp(ids[j], ids[i], lens[i]) == 0;
+            }
+        }
+        if (!repeat) {
+            ids[kept] = ids[i];
+            lens[kept] = lens[i];
+            r->hashes[kept++] = r->hashes[i];
+        }
+    }
+    r->n = kept;
+}
+
+jade_code jade_shard_delete(struct jade_shard *s, const char *const *ids, const uint32_t *id_lens,
+                            uint32_t n, const struct jade_write_opts *opts,
+                            struct jade_write_result *result_out, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jadei_request r = {0};
+    const char **own_ids = NULL;
+    uint32_t *own_lens = NULL;
+    uint64_t *slots = NULL;
+    *result_out = (struct jade_write_result){0};
+    if (n < 1 || n > JADE_BATCH_ROWS_MAX) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "ids", "%u ids; expected 1..%u", n,
+                               JADE_BATCH_ROWS_MAX);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        JADE_TRY(check_id(ids[i], id_lens[i], err));
+    }
+    JADE_TRY(request_init(s, &r, JADE_RECORD_DELETE, n, opts, err));
+    own_ids = jade_alloc(JADE_TAG_REQUEST, n * sizeof *own_ids);
+    own_lens = jade_alloc(JADE_TAG_REQUEST, n * sizeof *own_lens);
+    uint32_t n_slots = jadei_id_slots_for(n);
+    slots = jade_calloc(JADE_TAG_REQUEST, n_slots, sizeof *slots);
+    if (!own_ids || !own_lens || !slots) {
+        rc = jade_fail(err, JADE_E_NOMEM, "a delete of %u ids", n);
+        goto out;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        own_ids[i] = ids[i];
+        own_lens[i] = id_lens[i];
+        r.hashes[i] = jadei_id_hash(ids[i], id_lens[i]);
+    }
+    drop_repeats(&r, own_ids, own_lens, slots, n_slots);
+    r.ids = own_ids;
+    r.id_lens = own_lens;
+    JADE_TRY(submit(s, &r, err));
+    atomic_fetch_add(&s->n_writes, 1);
+    *result_out = r.result;
+out:
+    jade_free(slots);
+    jade_free(own_lens);
+    jade_free(own_ids);
+    request_release(&r);
+    return rc;
+}
+
+/* ---- replay ---- */
+
+static jade_code replay_request(struct jade_shard *s, struct jadei_request *r, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct places_arg a = {.view = atomic_load(&s->view), .r = r};
+    JADE_TRY(jade_guard_run(find_places, &a, "a segment's id table", err));
+    JADE_TRY(reserve_tombs(r, err));
+    if (r->type == JADE_RECORD_UPSERT) {
+        struct jadei_segment *g;
+        JADE_TRY(ensure_growing(s, &g, err));
+        if (!jadei_growing_fits(g, r->n, r->id_bytes, r->meta_bytes)) {
+            jadei_freeze(s);
+            JADE_TRY(ensure_growing(s, &g, err));
+        }
+        JADE_TRY(jadei_growing_reserve(g, r->n, r->id_bytes, r->meta_bytes, err));
+    } else {
+        for (uint32_t i = 0; i < r->n; i++) {
+            r->result.n_deleted += r->places[i].seg != NULL;
+        }
+    }
+    apply(s, r);
+out:
+    return rc;
+}
+
+static jade_code replay_upsert(struct jade_shard *s, struct jadei_request *r,
+                               const uint8_t *payload, size_t n, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jade_record_reader rr;
+    struct jade_row *rows = NULL;
+    JADE_TRY(jade_record_upsert_open(&rr, payload, n, err));
+    JADE_TRY(request_init(s, r, JADE_RECORD_UPSERT, rr.n_rows, NULL, err));
+    rows = jade_calloc(JADE_TAG_REQUEST, rr.n_rows, sizeof *rows);
+    if (!rows) {
+        rc = jade_fail(err, JADE_E_NOMEM, "replay of %u rows", rr.n_rows);
+        goto out;
+    }
+    bool more = true;
+    for (uint32_t i = 0;; i++) {
+        struct jade_row row;
+        JADE_TRY(jade_record_upsert_next(&rr, &row, &more, err));
+        if (!more) {
+            break;
+        }
+        if (row.dim != s->config.dim) {
+            rc =
+                jade_fail(err, JADE_E_CORRUPT, "a logged row has dimension %u; the database has %u",
+                          row.dim, s->config.dim);
+            goto out;
+        }
+        rows[i] = row;
+        r->hashes[i] = jadei_id_hash(row.id, row.id_len);
+        r->id_bytes += row.id_len;
+        r->meta_bytes += row.metadata_len;
+    }
+    r->rows = rows;
+    JADE_TRY(replay_request(s, r, err));
+out:
+    jade_free(rows);
+    r->rows = NULL;
+    return rc;
+}
+
+static jade_code replay_delete(struct jade_shard *s, struct jadei_request *r,
+                               const uint8_t *payload, size_t n, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jade_delete_reader dr;
+    const char **ids = NULL;
+    uint32_t *lens = NULL;
+    JADE_TRY(jade_record_delete_open(&dr, payload, n, err));
+    JADE_TRY(request_init(s, r, JADE_RECORD_DELETE, dr.n_ids, NULL, err));
+    ids = jade_alloc(JADE_TAG_REQUEST, dr.n_ids * sizeof *ids);
+    lens = jade_alloc(JADE_TAG_REQUEST, dr.n_ids * sizeof *lens);
+    if (!ids || !lens) {
+        rc = jade_fail(err, JADE_E_NOMEM, "replay of %u deletes", dr.n_ids);
+        goto out;
+    }
+    bool more = true;
+    for (uint32_t i = 0;; i++) {
+        const char *id;
+        uint32_t len;
+        JADE_TRY(jade_record_delete_next(&dr, &id, &len, &more, err));
+        if (!more) {
+            break;
+        }
+        ids[i] = id;
+        lens[i] = len;
+        r->hashes[i] = jadei_id_hash(id, len);
+    }
+    r->ids = ids;
+    r->id_lens = lens;
+    JADE_TRY(replay_request(s, r, err));
+out:
+    jade_free(lens);
+    jade_free(ids);
+    return rc;
+}
+
+jade_code jadei_apply_logged(struct jade_shard *s, const struct jade_wal_header *h,
+                             const uint8_t *payload, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jadei_request r = {0};
+    r.result.lsn = h->lsn;
+    r.log_bytes = jade_wal_record_bytes(h->size);
+    switch (h->type) {
+    case JADE_RECORD_UPSERT:
+        rc = replay_upsert(s, &r, payload, h->size, err);
+        break;
+    case JADE_RECORD_DELETE:
+        rc = replay_delete(s, &r, payload, h->size, err);
+        break;
+    case JADE_RECORD_NOOP:
+    case JADE_RECORD_EPOCH_START:
+        atomic_store(&s->visible, h->lsn.v);
+        break;
+    default:
+        rc = jade_fail(err, JADE_E_VERSION, "log record %llu is of the unknown type %u",
+                       (unsigned long long)h->lsn.v, h->type);
+    }
+    request_release(&r);
+    return rc == JADE_OK
+               ? JADE_OK
+               : jade_err_wrap(err, rc, "replaying record %llu", (unsigned long long)h->lsn.v);
+}
