@@ -65,6 +65,18 @@ static struct jade_embed_model *find_loaded(struct jade_embed *e, const char *ve
     return m;
 }
 
+/* A file of ours; one that is larger than we ever write is damage, not an input that is too large. */
+static jade_code read_bounded(struct jade_embed *e, const char *path, size_t max,
+                              uint8_t **bytes_out, size_t *n_out, struct jade_err *err)
+{
+    jade_code rc = jade_os_read_file(e->os, path, max, bytes_out, n_out, err);
+    if (rc == JADE_E_TOO_LARGE) {
+        rc = jade_fail(err, JADE_E_CORRUPT, "%s is larger than any file of its kind (%zu bytes)",
+                       path, max);
+    }
+    return rc;
+}
+
 /* Reads and checks a version's file. JADE_E_NOT_FOUND when there is none. */
 static jade_code load(struct jade_embed *e, const char *version,
                       const struct jade_embed_model **out, struct jade_err *err)
@@ -75,7 +87,7 @@ static jade_code load(struct jade_embed *e, const char *version,
     size_t n = 0;
     struct jade_embed_model *m = NULL;
     JADE_TRY(model_path(e, version, path, err));
-    JADE_TRY(jade_os_read_file(e->os, path, MODEL_FILE_BYTES_MAX, &bytes, &n, err));
+    JADE_TRY(read_bounded(e, path, MODEL_FILE_BYTES_MAX, &bytes, &n, err));
     m = jade_calloc(JADE_TAG_MODEL, 1, sizeof *m);
     if (m == NULL) {
         rc = jade_fail(err, JADE_E_NOMEM, "no memory for an embedding model");
@@ -134,7 +146,7 @@ static jade_code read_default(struct jade_embed *e, struct jade_err *err)
     if (!exists) {
         goto out;
     }
-    JADE_TRY(jade_os_read_file(e->os, path, JADE_EMBED_NAME_SIZE, &bytes, &n, err));
+    JADE_TRY(read_bounded(e, path, JADE_EMBED_NAME_SIZE, &bytes, &n, err));
     if (n > 1 && n <= JADE_EMBED_NAME_SIZE && bytes[n - 1] == '\n') {
         memcpy(version, bytes, n - 1);
     }
