@@ -30,7 +30,7 @@ enum {
     JADE_KEY_SECRET_SIZE = 64, /* room for the text of a made key with its NUL (48 characters) */
     JADE_KEY_GIVEN_MIN = 16,   /* shortest JADE_ADMIN_KEY */
     JADE_KEY_TEXT_MAX = 256,   /* longest text that is looked at */
-    JADE_KEY_ID_SIZE = 32,     /* "key_" and 26 characters, NUL */
+    JADE_KEY_ID_SIZE = 32,     /* "key_" and 22 base62 characters, NUL */
     JADE_KEY_NAME_MAX = 128,   /* bytes of a key's name */
     JADE_KEYS_MAX = 1024,      /* verifying looks at each one: 1024 take about 20 µs */
 };
