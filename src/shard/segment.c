@@ -100,8 +100,8 @@ static jade_code find_locked(struct jadei_segment *s, const char *id, uint32_t i
         if (row >= rows_stored(s)) {
             return corrupt(s, "id table", row, err);
         }
-        const char *other;
-        uint32_t other_len;
+        const char *other = NULL;
+        uint32_t other_len = 0;
         JADE_TRY(jadei_segment_id(s, row, &other, &other_len, err));
         if (other_len == id_len && memcmp(other, id, id_len) == 0) {
             *row_out = row;

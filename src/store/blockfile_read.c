@@ -98,7 +98,7 @@ static jade_code check_ends(void *arg, struct jade_err *err)
     if (rc != JADE_OK) {
         return rc;
     }
-    struct jadei_bf_footer footer;
+    struct jadei_bf_footer footer = {0};
     rc = check_footer(f, &footer, err);
     if (rc != JADE_OK) {
         return rc;
