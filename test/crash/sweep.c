@@ -1,0 +1,207 @@
+#include "sweep.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/sim.h"
+
+enum { RANDOM_STATES_DEFAULT = 9, PRINT_MAX = 10 };
+
+/* One crash state: the cut and how the pending effects were drawn. */
+struct state {
+    uint64_t seed, point;
+    enum jade_sim_policy policy;
+    uint64_t draw;
+};
+
+static const char *policy_name(enum jade_sim_policy policy)
+{
+    switch (policy) {
+    case JADE_SIM_LOSE_ALL:
+        return "lose all";
+    case JADE_SIM_KEEP_ALL:
+        return "keep all";
+    case JADE_SIM_RANDOM:
+        return "random";
+    case JADE_SIM_LAST_ONLY:
+        return "last only";
+    }
+    return "?";
+}
+
+static struct jade_os *os_for(const struct sweep_subject *subject, struct jade_sim *disk)
+{
+    struct jade_os *os = jade_sim_os(disk);
+    os = subject->wrap == NULL ? os : subject->wrap(subject->ctx, os);
+    if (os == NULL) {
+        fprintf(stderr, "no memory\n");
+        abort();
+    }
+    return os;
+}
+
+static void os_done(const struct sweep_subject *subject, struct jade_os *os)
+{
+    if (subject->wrap != NULL) {
+        subject->unwrap(subject->ctx, os);
+    }
+}
+
+/* Power goes a second time, somewhere in the recovery from the first cut. */
+static void cut_recovery(const struct sweep_subject *subject, struct jade_sim *disk, uint64_t draw)
+{
+    struct jade_os *os = os_for(subject, disk);
+    jade_sim_cut_at(disk, jade_sim_points(disk) + 1 + draw % 17);
+    (void)subject->recover(subject->ctx, os, NULL);
+    os_done(subject, os);
+    jade_sim_reboot(disk, JADE_SIM_RANDOM, draw * 31 + 7);
+}
+
+static bool check_state(const struct sweep_subject *subject, const struct jade_sim *cut,
+                        const struct state *st, struct sweep_result *result)
+{
+    struct jade_sim *disk = NULL;
+    struct jade_err err = {0};
+    if (jade_sim_clone(cut, st->draw + 1, &disk, &err) != JADE_OK) {
+        fprintf(stderr, "clone of the disk: %s\n", err.message);
+        return false;
+    }
+    jade_sim_reboot(disk, st->policy, st->draw);
+    if (st->draw % 2 == 1) {
+        cut_recovery(subject, disk, st->draw);
+    }
+    struct jade_os *os = os_for(subject, disk);
+    memset(&err, 0, sizeof err);
+    jade_code rc = subject->check(subject->ctx, os, &err);
+    os_done(subject, os);
+    result->states++;
+    if (rc != JADE_OK && result->violations++ < PRINT_MAX) {
+        fprintf(stderr,
+                "violation in %s (--seed %" PRIu64 " --point %" PRIu64 ", %s, draw %" PRIu64
+                "): %s: %s\n",
+                subject->name, st->seed, st->point, policy_name(st->policy), st->draw,
+                jade_code_name(rc), err.message);
+    }
+    jade_sim_free(disk);
+    return true;
+}
+
+static bool check_states(const struct sweep_subject *subject, const struct sweep_opts *opts,
+                         const struct jade_sim *cut, uint64_t seed, uint64_t point,
+                         struct sweep_result *result)
+{
+    static const enum jade_sim_policy fixed[] = {JADE_SIM_LOSE_ALL, JADE_SIM_KEEP_ALL,
+                                                 JADE_SIM_LAST_ONLY};
+    const uint64_t n_fixed = sizeof fixed / sizeof fixed[0];
+    for (uint64_t i = 0; i < n_fixed + opts->random_states; i++) {
+        struct state st = {.seed = seed,
+                           .point = point,
+                           .policy = i < n_fixed ? fixed[i] : JADE_SIM_RANDOM,
+                           /* even for the fixed ones: they are drawn without a second cut */
+                           .draw = i < n_fixed ? 0 : seed * 1000003 + point * 101 + i};
+        if (!check_state(subject, cut, &st, result)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Runs the script with power cut before `point`; *more_out: whether the script got that far. */
+static bool sweep_point(const struct sweep_subject *subject, const struct sweep_opts *opts,
+                        uint64_t seed, uint64_t point, struct sweep_result *result, bool *more_out)
+{
+    struct jade_sim *disk = NULL;
+    struct jade_err err = {0};
+    bool ok = true;
+    if (jade_sim_new(seed, &disk, &err) != JADE_OK) {
+        fprintf(stderr, "new disk: %s\n", err.message);
+        return false;
+    }
+    jade_sim_cut_at(disk, point);
+    subject->reset(subject->ctx);
+    struct jade_os *os = os_for(subject, disk);
+    jade_code rc = subject->run(subject->ctx, os, seed, &err);
+    os_done(subject, os);
+    *more_out = jade_sim_is_cut(disk);
+    if (rc != JADE_OK && !*more_out) {
+        fprintf(stderr, "%s: the script of seed %" PRIu64 " fails by itself: %s: %s\n",
+                subject->name, seed, jade_code_name(rc), err.message);
+        ok = false;
+    }
+    if (ok) {
+        result->points += *more_out ? 1 : 0;
+        ok = check_states(subject, opts, disk, seed, point, result);
+    }
+    jade_sim_free(disk);
+    return ok;
+}
+
+bool sweep_run(const struct sweep_subject *subject, const struct sweep_opts *opts,
+               struct sweep_result *result)
+{
+    *result = (struct sweep_result){0};
+    for (uint64_t seed = opts->first_seed; seed < opts->first_seed + opts->n_seeds; seed++) {
+        bool more = true;
+        for (uint64_t point = opts->only_point > 0 ? opts->only_point : 1; more; point++) {
+            if (!sweep_point(subject, opts, seed, point, result, &more)) {
+                return false;
+            }
+            if (opts->only_point > 0 ||
+                (opts->violations_max > 0 && result->violations >= opts->violations_max)) {
+                break;
+            }
+        }
+        if (opts->violations_max > 0 && result->violations >= opts->violations_max) {
+            break;
+        }
+    }
+    return true;
+}
+
+static bool parse_number(const char *text, uint64_t *out)
+{
+    char *end = NULL;
+    *out = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+bool sweep_parse(int argc, char **argv, struct sweep_opts *opts, bool *canary_out)
+{
+    *opts =
+        (struct sweep_opts){.first_seed = 1, .n_seeds = 1, .random_states = RANDOM_STATES_DEFAULT};
+    *canary_out = false;
+    struct {
+        const char *name;
+        uint64_t *value;
+    } known[] = {{"--seed", &opts->first_seed},
+                 {"--seeds", &opts->n_seeds},
+                 {"--states", &opts->random_states},
+                 {"--point", &opts->only_point}};
+    for (int i = 1; i < argc; i++) {
+        bool taken = strcmp(argv[i], "--canary") == 0;
+        *canary_out = *canary_out || taken;
+        for (size_t k = 0; !taken && k < sizeof known / sizeof known[0]; k++) {
+            if (strcmp(argv[i], known[k].name) == 0 && i + 1 < argc) {
+                taken = parse_number(argv[++i], known[k].value);
+            }
+        }
+        if (!taken) {
+            fprintf(stderr,
+                    "%s: expected --seed N, --seeds N, --states N, --point N, --canary; got %s\n",
+                    argv[0], argv[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+void sweep_print(const struct sweep_subject *subject, const struct sweep_opts *opts,
+                 const struct sweep_result *result)
+{
+    printf("%s: seeds %" PRIu64 "..%" PRIu64 ", I/O points cut: %" PRIu64 "\n", subject->name,
+           opts->first_seed, opts->first_seed + opts->n_seeds - 1, result->points);
+    printf("crash points: %" PRIu64 ", violations: %" PRIu64 "\n", result->states,
+           result->violations);
+}
