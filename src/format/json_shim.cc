@@ -96,8 +96,7 @@ bool grow(struct jade_json_parser *p, size_t n)
     jade_free(p->text);
     p->text_cap = 0;
     p->text = static_cast<char *>(jade_alloc(JADE_TAG_REQUEST, cap + simdjson::SIMDJSON_PADDING));
-    /* simdjson refuses a nesting that reaches its number. */
-    if (p->text == nullptr || p->simd.allocate(cap, p->max_depth + 1) != simdjson::SUCCESS ||
+    if (p->text == nullptr || p->simd.allocate(cap, p->max_depth) != simdjson::SUCCESS ||
         p->simd.doc.allocate(cap) != simdjson::SUCCESS) {
         jade_free(p->text);
         p->text = nullptr;
@@ -106,6 +105,26 @@ bool grow(struct jade_json_parser *p, size_t n)
     p->text_cap = cap;
     account(p);
     return true;
+}
+
+/*
+ * simdjson refuses containers that nest as deep as its number and are not empty; an empty one it does not count. So the number is
+ * max_depth, with which nothing deeper passes, and a text that is refused for it is read again with one more and measured.
+ */
+simdjson::error_code parse_at_limit(struct jade_json_parser *p, size_t n, struct jade_json root)
+{
+    simdjson::error_code code = p->simd.allocate(p->text_cap, p->max_depth + 1);
+    if (code == simdjson::SUCCESS) {
+        code = p->simd.parse(p->text, n, false).error();
+    }
+    if (code == simdjson::SUCCESS && jade_json_depth(root) > p->max_depth) {
+        code = simdjson::DEPTH_ERROR;
+    }
+    if (p->simd.allocate(p->text_cap, p->max_depth) != simdjson::SUCCESS) {
+        jade_json_parser_trim(p); /* without its buffers: the next parse makes them anew */
+        return simdjson::MEMALLOC;
+    }
+    return code;
 }
 
 /* The parser refused p->text: says where and why in plain words. */
@@ -330,14 +349,13 @@ jade_code jade_json_parse(struct jade_json_parser *p, const void *bytes, size_t 
     }
     std::memcpy(p->text, bytes, n);
     std::memset(p->text + n, ' ', simdjson::SIMDJSON_PADDING);
+    struct jade_json root = value_at(&p->simd.doc, 1); /* word 0 is the root's bracket */
     simdjson::error_code code = p->simd.parse(p->text, n, false).error();
+    if (code == simdjson::DEPTH_ERROR) {
+        code = parse_at_limit(p, n, root);
+    }
     if (code != simdjson::SUCCESS) {
         return refuse(p, n, code, err);
-    }
-    struct jade_json root = value_at(&p->simd.doc, 1); /* word 0 is the root's bracket */
-    /* simdjson does not count an innermost container that is empty; whoever sizes a stack by max_depth does. */
-    if (jade_json_depth(root) > p->max_depth) {
-        return refuse(p, n, simdjson::DEPTH_ERROR, err);
     }
     *root_out = root;
     return JADE_OK;

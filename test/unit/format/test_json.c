@@ -151,6 +151,31 @@ static void json_depth_limit_is_exact(void **state)
     }
 }
 
+static void json_depth_limit_of_one_takes_flat_containers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        jade_code code;
+    } cases[] = {
+        {"1", JADE_OK},
+        {"[]", JADE_OK},
+        {"[1,2]", JADE_OK},
+        {"{\"a\":1}", JADE_OK},
+        {"[[]]", JADE_E_INVALID_JSON},
+        {"{\"a\":{}}", JADE_E_INVALID_JSON},
+        {"[1]", JADE_OK},
+    };
+    struct jade_json_parser *flat = NULL;
+    struct jade_json root;
+    assert_int_equal(jade_json_parser_new(100, 1, &flat, NULL), JADE_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(jade_json_parse(flat, cases[i].text, strlen(cases[i].text), &root, NULL),
+                         cases[i].code);
+    }
+    jade_json_parser_free(flat);
+}
+
 static void json_numbers_are_exact(void **state)
 {
     (void)state;
@@ -477,6 +502,7 @@ int main(void)
         WITH_PARSER(json_iterates_in_order_over_nested_values),
         WITH_PARSER(json_depth_counts_nesting),
         WITH_PARSER(json_depth_limit_is_exact),
+        WITH_PARSER(json_depth_limit_of_one_takes_flat_containers),
         WITH_PARSER(json_numbers_are_exact),
         WITH_PARSER(json_f32_takes_numbers_of_all_spellings),
         WITH_PARSER(json_f32_names_what_is_wrong),
