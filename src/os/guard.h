@@ -3,7 +3,8 @@
  * turns that into JADE_E_IO instead of a dead server (P7).
  *
  * The function must hold no lock and own nothing that would be lost by a jump: it reads mapped memory and writes only to memory
- * that its caller releases. Guards nest on a thread. jade_guard_install once at start (idempotent, thread-safe); a SIGBUS outside
+ * that its caller releases. Guards nest on a thread. jade_guard_install at start (idempotent, thread-safe; again
+ * after anything that sets its own handler, as cmocka does before each test); a SIGBUS outside
  * a guard keeps its default effect.
  */
 #ifndef JADE_OS_GUARD_H

@@ -15,10 +15,15 @@ typedef void (*jade_task_fn)(void *arg);
 
 /** nice: as in jade_thread_start. Errors: JADE_E_NOMEM, JADE_E_UNAVAILABLE (no thread could be made). */
 jade_code jade_pool_new(unsigned n_threads, int nice, struct jade_pool **out, struct jade_err *err);
-/** Stops taking new tasks, runs or drops nothing silently: waits for running tasks, calls nothing further; queued tasks are
- * dropped, so owners must have drained theirs before. NULL is allowed. */
+/**
+ * Stops taking new tasks and waits for running ones. Tasks still queued are dropped, so owners must have drained theirs before.
+ * NULL is allowed.
+ */
 void jade_pool_free(struct jade_pool *p);
-/** Queues fn(arg); the queue grows without blocking (owners bound their own tasks). Errors: JADE_E_NOMEM, JADE_E_UNAVAILABLE when stopping. */
+/**
+ * Queues fn(arg); the queue grows without blocking (owners bound their own tasks).
+ * Errors: JADE_E_NOMEM, JADE_E_UNAVAILABLE when stopping.
+ */
 jade_code jade_pool_submit(struct jade_pool *p, jade_task_fn fn, void *arg, struct jade_err *err);
 /** Runs one queued task on this thread; false when the queue is empty. */
 bool jade_pool_run_one(struct jade_pool *p);

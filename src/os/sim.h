@@ -87,7 +87,10 @@ enum jade_sim_policy {
     JADE_SIM_RANDOM, /* each file by a tendency (all, none, newest only, each sector by coin), folders by prefix, a torn sector at times */
     JADE_SIM_LAST_ONLY, /* only the newest pending effect of each file, but all names: reordering at its worst */
 };
-/** Turns this disk into one crash state: pending effects are resolved by policy and `seed`, becoming durable; all handles die (their calls fail); faults and cut are cleared. */
+/**
+ * Turns this disk into one crash state: pending effects are resolved by policy and `seed`, and what survived is durable; all handles
+ * die (their calls fail with JADE_E_IO, closing them is still due); faults and cut are cleared.
+ */
 void jade_sim_reboot(struct jade_sim *s, enum jade_sim_policy policy, uint64_t seed);
 
 /** Kill -9: handles die, locks go, faults and cut are cleared, but the page cache stays: what was pending is seen, and still pending. */
@@ -103,8 +106,10 @@ void jade_sim_set_capacity(struct jade_sim *s, uint64_t bytes);
 void jade_sim_advance(struct jade_sim *s, uint64_t us);
 /** Files and locks that are open (those from before a reboot included, until closed): to find leaks. */
 uint32_t jade_sim_handles(const struct jade_sim *s);
-/** Flips bits in a stored file's durable image: xor `mask` into the byte at offset, as readers see it too (the page cache was dropped). Not in
- * mappings made before, nor in what is still pending. Errors: JADE_E_NOT_FOUND, JADE_E_INVALID_ARGUMENT (past the end). */
+/**
+ * Flips bits in a stored file: xor `mask` into the byte at offset, as readers see it too (the page cache was dropped). Not in mappings
+ * made before, nor in writes that are still pending. Errors: JADE_E_NOT_FOUND, JADE_E_INVALID_ARGUMENT (past the end).
+ */
 jade_code jade_sim_damage(struct jade_sim *s, const char *path, uint64_t offset, uint8_t mask,
                           struct jade_err *err);
 

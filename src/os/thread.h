@@ -44,8 +44,11 @@ void jade_rwlock_read_end(struct jade_rwlock *l);
 void jade_rwlock_write(struct jade_rwlock *l);
 void jade_rwlock_write_end(struct jade_rwlock *l);
 
-/** Starts fn(arg) with all signals blocked but those of its own faults (SIGBUS, SIGSEGV, ...: guard.h); name (<= 15 bytes) shows in top; nice > 0 lowers the priority of background work.
- * Errors: JADE_E_NOMEM, JADE_E_UNAVAILABLE (no thread could be made). */
+/**
+ * Starts fn(arg) with all signals blocked but those of its own faults (SIGBUS, SIGSEGV, ...: guard.h); name (<= 15 bytes, longer ones
+ * are cut) shows in top; nice > 0 lowers the priority of background work.
+ * Errors: JADE_E_NOMEM, JADE_E_UNAVAILABLE (no thread could be made).
+ */
 jade_code jade_thread_start(struct jade_thread *t, const char *name, int nice, void *(*fn)(void *),
                             void *arg, struct jade_err *err);
 /** Waits for its end; no effect when it was never started. */

@@ -23,7 +23,10 @@ struct jade_vmem {
 /** Reserves `max_bytes` of addresses, commits nothing. Errors: JADE_E_NOMEM. */
 jade_code jade_vmem_init(struct jade_vmem *v, enum jade_tag tag, size_t max_bytes,
                          struct jade_err *err);
-/** Makes at least `bytes` usable. Small arrays commit in pages first (4 KiB doubling up to 2 MB), then in 2 MB steps. Errors: JADE_E_NOMEM (also past reserved). */
+/**
+ * Makes at least `bytes` usable. Small arrays commit in pages first (4 KiB doubling up to 2 MB), then in 2 MB steps.
+ * Errors: JADE_E_NOMEM (also past reserved); nothing changed then.
+ */
 jade_code jade_vmem_grow(struct jade_vmem *v, size_t bytes, struct jade_err *err);
 /** Gives everything back; fine on a zeroed struct. */
 void jade_vmem_release(struct jade_vmem *v);

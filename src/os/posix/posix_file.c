@@ -181,8 +181,11 @@ jade_code jadei_posix_write_at(struct jade_file *base, uint64_t offset, const vo
     int errnum = write_all(f->fd, offset, buf, n);
     if (errnum != 0) {
         rc = jadei_posix_fail(err, errnum, "writing", f->path);
-        /* A full disk is reported before anything was accepted and nothing is in doubt; any other failure poisons. */
-        if (rc != JADE_E_NOSPACE) {
+        /*
+         * A full disk is reported before anything was accepted and nothing is in doubt; nor is it for a handle that was
+         * opened for reading. Any other failure poisons.
+         */
+        if (rc != JADE_E_NOSPACE && errnum != EBADF) {
             atomic_store(&f->poisoned, true);
         }
     }

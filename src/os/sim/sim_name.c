@@ -114,16 +114,22 @@ out:
 jade_code jadei_sim_link(struct jade_os *os, const char *from, const char *to, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
+    jade_code from_rc = JADE_OK;
     struct jadei_place a;
     struct jadei_place b;
     struct jade_sim *s = jadei_sim_enter(os);
     JADE_TRY(jadei_sim_step(s, JADE_SIM_LINK, true, from, err));
-    JADE_TRY(jadei_sim_find_kind(s, from, false, &a, err));
+    rc = jadei_sim_find_kind(s, from, false, &a, err);
+    if (rc != JADE_OK && (rc != JADE_E_IO || !s->nodes[a.node]->is_dir)) {
+        goto out;
+    }
+    from_rc = rc; /* link(2) looks at the new name before it minds that the old one is a folder */
     JADE_TRY(jadei_sim_find(s, to, &b, err));
     if (b.node != JADEI_NO_NODE) {
         rc = jadei_sim_fail(err, JADE_E_ALREADY_EXISTS, "linking to", to);
         goto out;
     }
+    JADE_TRY(from_rc);
     JADE_TRY(change(s, b.parent, NULL, b.name, a.node, to, err));
     s->nodes[a.node]->links++;
 out:

@@ -108,7 +108,7 @@ static void without_threads_tasks_run_in_order_when_asked(void **state)
 /* ---- stopping ---- */
 
 struct slow {
-    atomic_bool started, release, ended;
+    atomic_bool started, release, ended, queued_ran;
     struct jade_pool *pool;
 };
 
@@ -120,6 +120,12 @@ static void wait_for_release(void *arg)
         sched_yield();
     }
     s->ended = true;
+}
+
+static void mark_ran(void *arg)
+{
+    struct slow *s = arg;
+    s->queued_ran = true;
 }
 
 static void *free_pool(void *arg)
@@ -140,9 +146,10 @@ static void free_waits_for_the_running_task(void **state)
     while (!s.started) {
         sched_yield();
     }
+    MUST(jade_pool_submit(s.pool, mark_ran, &s, &err));
     MUST(jade_thread_start(&t, "freeing", 0, free_pool, &s, &err));
     /* While it frees, new tasks are refused sooner or later and nothing crashes; the pool lives until we release the task. */
-    while (jade_pool_submit(s.pool, wait_for_release, &s, NULL) == JADE_OK) {
+    while (jade_pool_submit(s.pool, mark_ran, &s, NULL) == JADE_OK) {
         sched_yield();
     }
     EXPECT(JADE_E_UNAVAILABLE, jade_pool_submit(s.pool, wait_for_release, &s, &err));
@@ -151,6 +158,7 @@ static void free_waits_for_the_running_task(void **state)
     s.release = true;
     jade_thread_join(&t);
     assert_true(s.ended);
+    assert_false(s.queued_ran);
     assert_int_equal(jade_alloc_bytes_total(), 0);
 }
 

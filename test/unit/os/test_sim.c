@@ -627,6 +627,82 @@ static void a_kill_keeps_what_is_pending_pending(void **state)
     jade_sim_free(s);
 }
 
+/** Writes, renames and syncs of which any may find no memory; returns whether all went well. */
+static bool script_without_memory(struct jade_sim *s)
+{
+    struct jade_os *os = jade_sim_os(s);
+    struct jade_file *f = NULL;
+    static uint8_t block[40000];
+    bool ok = true;
+    memset(block, 'b', sizeof block);
+    ok = jade_os_mkdir(os, "d", NULL) == JADE_OK && ok;
+    ok = jade_file_open(os, "d/f", JADE_OPEN_CREATE, &f, NULL) == JADE_OK && ok;
+    if (f != NULL) {
+        ok = jade_file_write(f, 100, block, sizeof block, NULL) == JADE_OK && ok;
+        ok = jade_file_sync(f, NULL) == JADE_OK && ok;
+        ok = jade_file_truncate(f, 20000, NULL) == JADE_OK && ok;
+        ok = jade_file_write(f, 5, "over", 4, NULL) == JADE_OK && ok;
+        ok = jade_file_allocate(f, 70000, NULL) == JADE_OK && ok;
+        jade_file_close(f);
+    }
+    ok = jade_os_sync_dir(os, "d", NULL) == JADE_OK && ok;
+    ok = os->ops->rename(os, "d/f", "g", NULL) == JADE_OK && ok;
+    ok = jade_os_sync_dir(os, "d", NULL) == JADE_OK && ok;
+    ok = jade_os_link(os, "g", "d/h", NULL) == JADE_OK && ok;
+    return ok;
+}
+
+static jade_code note_name(void *ctx, const char *name, bool is_dir, struct jade_err *err)
+{
+    (void)err;
+    char *all = ctx;
+    all[(unsigned char)name[0]] = is_dir ? 'd' : 'f';
+    return JADE_OK;
+}
+
+/** The same names with the same contents, at most one folder deep. */
+static void check_same(struct jade_sim *a, struct jade_sim *b)
+{
+    static const char *const files[] = {"d/f", "d/h", "g"};
+    struct jade_err err;
+    char in_a[256] = {0};
+    char in_b[256] = {0};
+    MUST(jade_os_list(jade_sim_os(a), ".", note_name, in_a, &err));
+    MUST(jade_os_list(jade_sim_os(b), ".", note_name, in_b, &err));
+    assert_memory_equal(in_a, in_b, sizeof in_a);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(exists(a, files[i]), exists(b, files[i]));
+        if (exists(a, files[i])) {
+            uint8_t *data = NULL;
+            size_t n = content(a, files[i], &data);
+            check_content(b, files[i], data, n);
+            jade_free(data);
+        }
+    }
+}
+
+static void without_memory_calls_fail_and_the_disk_stays_consistent(void **state)
+{
+    (void)state;
+    uint64_t n = 1;
+    for (bool passed = false; !passed; n++) {
+        assert_true(n < 1000);
+        struct jade_sim *s = new_sim(n);
+        jade_alloc_fail_at(n);
+        bool ok = script_without_memory(s);
+        passed = jade_alloc_count() < n;
+        jade_alloc_fail_at(0);
+        assert_true(ok || !passed);
+        assert_int_equal(jade_sim_handles(s), 0);
+        struct jade_sim *c = crash(s, JADE_SIM_KEEP_ALL, n); /* what is seen is what was recorded */
+        check_same(s, c);
+        jade_sim_free(c);
+        jade_sim_free(s);
+    }
+    assert_true(n > 20);
+    assert_int_equal(jade_alloc_bytes_total(), 0);
+}
+
 static void a_clone_is_independent_and_reboots_alike_for_a_seed(void **state)
 {
     (void)state;
@@ -720,6 +796,7 @@ int main(void)
         cmocka_unit_test(after_a_cut_nothing_works_until_the_reboot),
         cmocka_unit_test(damage_shows_to_readers_and_survives_a_reboot),
         cmocka_unit_test(a_kill_keeps_what_is_pending_pending),
+        cmocka_unit_test(without_memory_calls_fail_and_the_disk_stays_consistent),
         cmocka_unit_test(a_clone_is_independent_and_reboots_alike_for_a_seed),
         cmocka_unit_test(the_clock_moves_only_by_calls_and_advance),
         cmocka_unit_test(a_crash_state_of_a_large_disk_is_cheap),

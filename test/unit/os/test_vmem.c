@@ -70,6 +70,11 @@ static void small_and_huge_reservations(void **state)
     MUST(jade_vmem_grow(&v, 5000, &err));
     v.base[4999] = 1;
     jade_vmem_release(&v);
+    MUST(
+        jade_vmem_init(&v, JADE_TAG_IDS, 12288, &err)); /* less than the step that doubling takes */
+    MUST(jade_vmem_grow(&v, 9000, &err));
+    assert_int_equal(v.committed, 12288);
+    jade_vmem_release(&v);
     MUST(jade_vmem_init(&v, JADE_TAG_IDS, (size_t)1 << 40,
                         &err)); /* addresses only: costs no memory */
     MUST(jade_vmem_grow(&v, 1, &err));
