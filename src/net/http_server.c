@@ -1,0 +1,600 @@
+/*
+ * Event loops, workers, and the way of a request between them.
+ */
+#include "net/http_server.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "net/http_private.h"
+
+enum {
+    WORKERS_DEFAULT = 16,
+    QUEUE_DEFAULT = 1024,
+    IDLE_DEFAULT_S = 60,
+    BACKLOG = 1024,
+    BODY_SWALLOW =
+        4, /* bodies up to this many times body_max are read and answered with our own 413; past it libevent answers */
+};
+
+/* ---- queues ---- */
+
+static void push(struct jadei_job_queue *q, struct jadei_job *job)
+{
+    job->next = NULL;
+    if (q->tail) {
+        q->tail->next = job;
+    } else {
+        q->head = job;
+    }
+    q->tail = job;
+    q->n++;
+}
+
+static struct jadei_job *pop(struct jadei_job_queue *q)
+{
+    struct jadei_job *job = q->head;
+    if (job) {
+        q->head = job->next;
+        q->tail = q->head ? q->tail : NULL;
+        q->n--;
+    }
+    return job;
+}
+
+static void wake(struct jadei_loop *loop)
+{
+    uint64_t one = 1;
+    /* An eventfd write fails only when its counter is full: then the loop is awake anyway. */
+    ssize_t n = write(loop->wake_fd, &one, sizeof one);
+    (void)n;
+}
+
+/* ---- jobs ---- */
+
+static void job_free(struct jadei_job *job)
+{
+    jade_buf_release(&job->reply.body);
+    jade_buf_release(&job->headers);
+    jade_free(job->uri);
+    jade_free(job->body);
+    jade_free(job);
+}
+
+static enum jade_http_method method_of(enum evhttp_cmd_type cmd)
+{
+    switch (cmd) {
+    case EVHTTP_REQ_GET:
+        return JADE_HTTP_GET;
+    case EVHTTP_REQ_POST:
+        return JADE_HTTP_POST;
+    case EVHTTP_REQ_PUT:
+        return JADE_HTTP_PUT;
+    case EVHTTP_REQ_DELETE:
+        return JADE_HTTP_DELETE;
+    case EVHTTP_REQ_PATCH:
+        return JADE_HTTP_PATCH;
+    case EVHTTP_REQ_HEAD:
+        return JADE_HTTP_HEAD;
+    case EVHTTP_REQ_OPTIONS:
+        return JADE_HTTP_OPTIONS;
+    default:
+        return JADE_HTTP_OTHER;
+    }
+}
+
+static bool take_uri(struct jadei_job *job, struct evhttp_request *req)
+{
+    const char *uri = evhttp_request_get_uri(req);
+    job->uri = jade_strndup(JADE_TAG_NET, uri, strlen(uri));
+    if (!job->uri) {
+        return false;
+    }
+    char *fragment = strchr(job->uri, '#');
+    if (fragment) {
+        *fragment = '\0';
+    }
+    char *query = strchr(job->uri, '?');
+    if (query) {
+        *query++ = '\0';
+    }
+    job->request.path = job->uri;
+    job->request.query = query ? query : "";
+    return true;
+}
+
+static bool take_body(struct jadei_job *job, struct evhttp_request *req)
+{
+    struct evbuffer *in = evhttp_request_get_input_buffer(req);
+    size_t n = evbuffer_get_length(in);
+    if (n > job->loop->server->opts.body_max) {
+        job->request.body_too_large = true;
+        evbuffer_drain(in, n);
+        n = 0;
+    }
+    job->body = jade_alloc(JADE_TAG_NET, n + JADEI_BODY_SLACK);
+    if (!job->body) {
+        return false;
+    }
+    ssize_t got = n ? evbuffer_remove(in, job->body, n) : 0;
+    memset(job->body + n, 0, JADEI_BODY_SLACK);
+    job->request.body = job->body;
+    job->request.body_len = n;
+    return got == (ssize_t)n;
+}
+
+static bool take_headers(struct jadei_job *job, struct evhttp_request *req)
+{
+    const struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
+    for (const struct evkeyval *h = headers->tqh_first; h; h = h->next.tqe_next) {
+        jade_buf_append(&job->headers, h->key, strlen(h->key) + 1);
+        jade_buf_append(&job->headers, h->value, strlen(h->value) + 1);
+    }
+    return jade_buf_status(&job->headers, NULL) == JADE_OK;
+}
+
+static struct jadei_job *job_new(struct jadei_loop *loop, struct evhttp_request *req)
+{
+    struct jadei_job *job = jade_calloc(JADE_TAG_NET, 1, sizeof *job);
+    if (!job) {
+        return NULL;
+    }
+    job->loop = loop;
+    job->req = req;
+    jade_buf_init(&job->reply.body, JADE_TAG_NET);
+    jade_buf_init(&job->headers, JADE_TAG_NET);
+    job->reply.status = 200;
+    job->reply.content_type = "application/json";
+    job->request.priv = job;
+    job->request.method = method_of(evhttp_request_get_command(req));
+    char *address = NULL;
+    ev_uint16_t port = 0;
+    evhttp_connection_get_peer(evhttp_request_get_connection(req), &address, &port);
+    snprintf(job->peer, sizeof job->peer, "%s", address ? address : "");
+    job->request.peer = job->peer;
+    if (!take_uri(job, req) || !take_headers(job, req) || !take_body(job, req)) {
+        job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+/* The loop has a full queue or no memory: said at once, without a worker. */
+static void refuse(struct jadei_loop *loop, struct evhttp_request *req)
+{
+    static const char body[] =
+        "{\"status\":\"error\",\"message\":\"too many requests are waiting; try again later\",\"error\":"
+        "{\"code\":\"BUSY\",\"category\":\"transient\",\"details\":[],\"retryable\":true,\"retryAfterMs\":1000},"
+        "\"data\":null}";
+    struct evbuffer *out = evbuffer_new();
+    atomic_fetch_add(&loop->server->refused, 1);
+    if (out) {
+        evbuffer_add_reference(out, body, sizeof body - 1, NULL, NULL);
+    }
+    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
+    evhttp_add_header(headers, "Content-Type", "application/json");
+    evhttp_add_header(headers, "Retry-After", "1");
+    evhttp_send_reply(req, 503, "Service Unavailable", out);
+    if (out) {
+        evbuffer_free(out);
+    }
+}
+
+static void connection_closed(struct evhttp_connection *connection, void *arg)
+{
+    struct jadei_job *job = arg;
+    (void)connection;
+    job->req = NULL; /* the reply is dropped when it comes */
+}
+
+static void on_request(struct evhttp_request *req, void *arg)
+{
+    struct jadei_loop *loop = arg;
+    struct jade_http_server *s = loop->server;
+    atomic_fetch_add(&s->requests, 1);
+    struct jadei_job *job = job_new(loop, req);
+    if (!job) {
+        refuse(loop, req);
+        return;
+    }
+    atomic_fetch_add(&s->bytes_in, job->request.body_len);
+    jade_mutex_lock(&s->mutex);
+    bool full = s->queue.n >= s->opts.queue_max || s->stopping;
+    if (!full) {
+        evhttp_connection_set_closecb(evhttp_request_get_connection(req), connection_closed, job);
+        s->in_flight++;
+        push(&s->queue, job);
+        jade_cond_signal(&s->work);
+    }
+    jade_mutex_unlock(&s->mutex);
+    if (full) {
+        job_free(job);
+        refuse(loop, req);
+    }
+}
+
+static const char *reason_of(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } table[] = {{200, "OK"},
+                 {201, "Created"},
+                 {202, "Accepted"},
+                 {204, "No Content"},
+                 {207, "Multi-Status"},
+                 {400, "Bad Request"},
+                 {401, "Unauthorized"},
+                 {403, "Forbidden"},
+                 {404, "Not Found"},
+                 {405, "Method Not Allowed"},
+                 {409, "Conflict"},
+                 {410, "Gone"},
+                 {412, "Precondition Failed"},
+                 {413, "Content Too Large"},
+                 {415, "Unsupported Media Type"},
+                 {422, "Unprocessable Content"},
+                 {429, "Too Many Requests"},
+                 {500, "Internal Server Error"},
+                 {501, "Not Implemented"},
+                 {502, "Bad Gateway"},
+                 {503, "Service Unavailable"},
+                 {504, "Gateway Timeout"},
+                 {507, "Insufficient Storage"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].status == status) {
+            return table[i].text;
+        }
+    }
+    return "Unknown";
+}
+
+static void free_body(const void *data, size_t n, void *extra)
+{
+    (void)data;
+    (void)n;
+    jade_free(extra);
+}
+
+static void send_reply(struct jadei_job *job)
+{
+    struct jade_http_server *s = job->loop->server;
+    struct jade_http_reply *r = &job->reply;
+    if (job->req) {
+        evhttp_connection_set_closecb(evhttp_request_get_connection(job->req), NULL, NULL);
+        struct evkeyvalq *headers = evhttp_request_get_output_headers(job->req);
+        struct evbuffer *out = evbuffer_new();
+        size_t n = 0;
+        uint8_t *body = jade_buf_take(&r->body, &n);
+        if (!out || (n > 0 && evbuffer_add_reference(out, body, n, free_body, body) != 0)) {
+            jade_free(body);
+            evhttp_send_reply(job->req, 503, reason_of(503), NULL);
+        } else {
+            if (n == 0) {
+                jade_free(body);
+            }
+            evhttp_add_header(headers, "Content-Type", r->content_type);
+            for (unsigned i = 0; i < r->n_headers; i++) {
+                evhttp_add_header(headers, r->headers[i].name, r->headers[i].value);
+            }
+            atomic_fetch_add(&s->bytes_out, n);
+            evhttp_send_reply(job->req, r->status, reason_of(r->status), out);
+        }
+        if (out) {
+            evbuffer_free(out);
+        }
+    }
+    job_free(job);
+    jade_mutex_lock(&s->mutex);
+    if (--s->in_flight == 0) {
+        jade_cond_broadcast(&s->idle);
+    }
+    jade_mutex_unlock(&s->mutex);
+}
+
+/* ---- threads ---- */
+
+static void *worker_main(void *arg)
+{
+    struct jade_http_server *s = arg;
+    jade_mutex_lock(&s->mutex);
+    for (;;) {
+        struct jadei_job *job = pop(&s->queue);
+        if (!job) {
+            if (s->stopping) {
+                break;
+            }
+            jade_cond_wait(&s->work, &s->mutex);
+            continue;
+        }
+        jade_mutex_unlock(&s->mutex);
+        s->opts.handler(s->opts.ctx, &job->request, &job->reply);
+        struct jadei_loop *loop = job->loop;
+        jade_mutex_lock(&loop->mutex);
+        push(&loop->done, job);
+        jade_mutex_unlock(&loop->mutex);
+        wake(loop);
+        jade_mutex_lock(&s->mutex);
+    }
+    jade_mutex_unlock(&s->mutex);
+    return NULL;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct jadei_loop *loop = arg;
+    uint64_t n;
+    (void)what;
+    ssize_t got = read(fd, &n, sizeof n);
+    (void)got; /* EAGAIN: another look found everything already */
+    jade_mutex_lock(&loop->mutex);
+    struct jadei_job *list = loop->done.head;
+    loop->done = (struct jadei_job_queue){0};
+    bool closing = loop->closing;
+    jade_mutex_unlock(&loop->mutex);
+    while (list) {
+        struct jadei_job *next = list->next;
+        send_reply(list);
+        list = next;
+    }
+    if (closing) {
+        event_base_loopexit(loop->base, NULL); /* after what is written now */
+    }
+}
+
+static void *loop_main(void *arg)
+{
+    struct jadei_loop *loop = arg;
+    if (event_base_dispatch(loop->base) < 0) {
+        jade_log(JADE_LOG_ERROR, "net", "an event loop ended with an error");
+    }
+    return NULL;
+}
+
+/* ---- start ---- */
+
+static jade_code listen_on(const struct addrinfo *a, bool shared, int *fd_out, struct jade_err *err)
+{
+    int one = 1;
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    if (fd < 0) {
+        return jade_fail_errno(err, JADE_E_NETWORK, errno, "a socket could not be made");
+    }
+    bool ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+              setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 &&
+              (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0) &&
+              bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+    if (!ok) {
+        int e = errno;
+        close(fd);
+        return jade_fail_errno(err, JADE_E_NETWORK, e, "cannot listen");
+    }
+    *fd_out = fd;
+    return JADE_OK;
+}
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+    if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0) {
+        return 0;
+    }
+    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&ss)->sin6_port
+                                          : ((struct sockaddr_in *)(void *)&ss)->sin_port);
+}
+
+static void set_port(struct addrinfo *a, uint16_t port)
+{
+    if (a->ai_family == AF_INET6) {
+        ((struct sockaddr_in6 *)(void *)a->ai_addr)->sin6_port = htons(port);
+    } else {
+        ((struct sockaddr_in *)(void *)a->ai_addr)->sin_port = htons(port);
+    }
+}
+
+/* With SO_REUSEPORT a second server of the same user would bind too, and each would get half of the requests: a socket without it is tried first. */
+static jade_code claim_port(struct jade_http_server *s, struct addrinfo *a, struct jade_err *err)
+{
+    int fd = -1;
+    jade_code rc = listen_on(a, false, &fd, err);
+    if (rc != JADE_OK) {
+        return jade_err_wrap(err, rc, "port %u on %s", s->opts.port, s->opts.host);
+    }
+    s->port = port_of(fd);
+    close(fd);
+    set_port(a, s->port);
+    return JADE_OK;
+}
+
+static jade_code loop_init(struct jadei_loop *loop, const struct addrinfo *a, struct jade_err *err)
+{
+    const struct jade_http_server_opts *o = &loop->server->opts;
+    int fd = -1;
+    loop->base = event_base_new();
+    loop->http = loop->base ? evhttp_new(loop->base) : NULL;
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->wake = loop->base && loop->wake_fd >= 0
+                     ? event_new(loop->base, loop->wake_fd, EV_READ | EV_PERSIST, on_wake, loop)
+                     : NULL;
+    if (!loop->http || !loop->wake || event_add(loop->wake, NULL) != 0) {
+        return jade_fail(err, JADE_E_NOMEM, "an event loop could not be made");
+    }
+    evhttp_set_max_headers_size(loop->http, JADE_HTTP_HEADERS_MAX);
+    evhttp_set_max_body_size(loop->http, (ev_ssize_t)(o->body_max * BODY_SWALLOW));
+    evhttp_set_timeout(loop->http, (int)o->idle_timeout_s);
+    evhttp_set_allowed_methods(loop->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                               EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH |
+                                               EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS);
+    evhttp_set_gencb(loop->http, on_request, loop);
+    jade_code rc = listen_on(a, true, &fd, err);
+    if (rc != JADE_OK) {
+        return jade_err_wrap(err, rc, "port %u on %s", loop->server->port, o->host);
+    }
+    loop->bound = evhttp_accept_socket_with_handle(loop->http, fd);
+    if (!loop->bound) {
+        close(fd);
+        return jade_fail(err, JADE_E_NOMEM, "a listening socket could not be added");
+    }
+    return jade_thread_start(&loop->thread, "jade-http", 0, loop_main, loop, err);
+}
+
+static jade_code start_threads(struct jade_http_server *s, const struct addrinfo *a,
+                               struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    for (unsigned i = 0; i < s->opts.workers; i++) {
+        JADE_TRY(jade_thread_start(&s->workers[i], "jade-worker", 0, worker_main, s, err));
+        s->n_workers++;
+    }
+    for (unsigned i = 0; i < s->opts.loops; i++) {
+        s->loops[i].server = s;
+        s->loops[i].wake_fd = -1;
+        jade_mutex_init(&s->loops[i].mutex);
+        s->n_loops++;
+        JADE_TRY(loop_init(&s->loops[i], a, err));
+    }
+out:
+    return rc;
+}
+
+jade_code jade_http_server_start(const struct jade_http_server_opts *opts,
+                                 struct jade_http_server **out, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct addrinfo *a = NULL;
+    *out = NULL;
+    struct jade_http_server *s = jade_calloc(JADE_TAG_NET, 1, sizeof *s);
+    if (!s) {
+        return jade_fail(err, JADE_E_NOMEM, "http server");
+    }
+    s->opts = *opts;
+    s->opts.loops = opts->loops ? opts->loops : 1;
+    s->opts.workers = opts->workers ? opts->workers : WORKERS_DEFAULT;
+    s->opts.queue_max = opts->queue_max ? opts->queue_max : QUEUE_DEFAULT;
+    s->opts.body_max = opts->body_max ? opts->body_max : JADE_HTTP_BODY_MAX;
+    s->opts.idle_timeout_s = opts->idle_timeout_s ? opts->idle_timeout_s : IDLE_DEFAULT_S;
+    jade_mutex_init(&s->mutex);
+    jade_cond_init(&s->work);
+    jade_cond_init(&s->idle);
+    s->loops = jade_calloc(JADE_TAG_NET, s->opts.loops, sizeof *s->loops);
+    s->workers = jade_calloc(JADE_TAG_NET, s->opts.workers, sizeof *s->workers);
+    if (!s->loops || !s->workers) {
+        rc = jade_fail(err, JADE_E_NOMEM, "http server");
+        goto out;
+    }
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    char port[8];
+    snprintf(port, sizeof port, "%u", opts->port);
+    int e = getaddrinfo(opts->host, port, &hints, &a);
+    if (e != 0) {
+        rc = jade_fail(err, JADE_E_NETWORK, "address '%s': %s", opts->host, gai_strerror(e));
+        goto out;
+    }
+    JADE_TRY(claim_port(s, a, err));
+    JADE_TRY(start_threads(s, a, err));
+    freeaddrinfo(a);
+    *out = s;
+    return JADE_OK;
+out:
+    if (a) {
+        freeaddrinfo(a);
+    }
+    jade_http_server_stop(s, 0);
+    return rc;
+}
+
+uint16_t jade_http_server_port(const struct jade_http_server *s)
+{
+    return s->port;
+}
+
+/* ---- stop ---- */
+
+static void wait_idle(struct jade_http_server *s, unsigned timeout_ms)
+{
+    /* Each wait is bounded; the number of waits by the time they add up to. */
+    unsigned waited = 0;
+    jade_mutex_lock(&s->mutex);
+    s->stopping = true;
+    jade_cond_broadcast(&s->work);
+    while (s->in_flight > 0 && waited < timeout_ms) {
+        (void)jade_cond_wait_for(&s->idle, &s->mutex, 10000);
+        waited += 10;
+    }
+    jade_mutex_unlock(&s->mutex);
+}
+
+static void loop_release(struct jadei_loop *loop)
+{
+    for (struct jadei_job *job; (job = pop(&loop->done));) {
+        job_free(job);
+    }
+    if (loop->wake) {
+        event_free(loop->wake);
+    }
+    if (loop->http) {
+        evhttp_free(loop->http); /* closes its sockets and connections */
+    }
+    if (loop->base) {
+        event_base_free(loop->base);
+    }
+    if (loop->wake_fd >= 0) {
+        close(loop->wake_fd);
+    }
+    jade_mutex_release(&loop->mutex);
+}
+
+void jade_http_server_stop(struct jade_http_server *s, unsigned timeout_ms)
+{
+    if (!s) {
+        return;
+    }
+    wait_idle(s, timeout_ms);
+    for (unsigned i = 0; i < s->n_workers; i++) {
+        jade_thread_join(
+            &s->workers[i]); /* a handler that still runs is waited for: its reply needs the loop */
+    }
+    for (unsigned i = 0; i < s->n_loops; i++) {
+        struct jadei_loop *loop = &s->loops[i];
+        jade_mutex_lock(&loop->mutex);
+        loop->closing = true;
+        jade_mutex_unlock(&loop->mutex);
+        if (loop->thread.started) {
+            wake(loop);
+            jade_thread_join(&loop->thread);
+        }
+    }
+    for (unsigned i = 0; i < s->n_loops; i++) {
+        loop_release(&s->loops[i]);
+    }
+    for (struct jadei_job *job; (job = pop(&s->queue));) {
+        job_free(job);
+    }
+    jade_cond_release(&s->idle);
+    jade_cond_release(&s->work);
+    jade_mutex_release(&s->mutex);
+    jade_free(s->workers);
+    jade_free(s->loops);
+    jade_free(s);
+}
+
+void jade_http_server_counters(const struct jade_http_server *s, struct jade_http_counters *out)
+{
+    *out = (struct jade_http_counters){.requests = atomic_load(&s->requests),
+                                       .refused = atomic_load(&s->refused),
+                                       .bytes_in = atomic_load(&s->bytes_in),
+                                       .bytes_out = atomic_load(&s->bytes_out)};
+}
