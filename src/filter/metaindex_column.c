@@ -174,7 +174,9 @@ void jadei_sink_finish(struct jadei_sink *s)
             }
         }
     }
-    roaring_bitmap_add_many(s->into, n, block);
+    if (n > 0) {
+        roaring_bitmap_add_many(s->into, n, block);
+    }
     jade_free(s->words);
     *s = (struct jadei_sink){0};
 }

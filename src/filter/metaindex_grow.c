@@ -330,25 +330,33 @@ static uint32_t terms_of_tag(const struct jadei_path *p, char tag)
     return tag == JADEI_TAG_DATE ? p->n_dates : tag == JADEI_TAG_LONG ? p->n_longs : p->n_plains;
 }
 
-static void select_terms(const struct jadei_path *p, const struct jadei_select *s,
-                         roaring_bitmap_t *into)
+static jade_code select_terms(const struct jade_metaindex *ix, const struct jadei_path *p,
+                              const struct jadei_select *s, roaring_bitmap_t *into,
+                              struct jade_err *err)
 {
+    jade_code rc = JADE_OK;
+    struct jadei_sink sink;
     size_t pos = 0;
     const char *key = NULL;
     size_t len = 0;
     uint64_t id = 0;
-    if (terms_of_tag(p, s->tag) == 0) {
-        return;
+    uint32_t n_terms = terms_of_tag(p, s->tag);
+    if (n_terms == 0) {
+        return JADE_OK;
     }
+    JADE_TRY(jadei_sink_init(&sink, n_terms, ix->n_rows, into, err));
     while (jade_map_next(&p->terms, &pos, &key, &len, &id)) {
         if (key[0] != s->tag) {
             continue;
         }
         if (s->op == JADEI_ALL ||
             jadei_order_holds(s->op, jadei_text_compare(key + 1, len - 1, s->text, s->text_len))) {
-            jadei_rows_or(&p->term_rows[id], into);
+            jadei_rows_into(&p->term_rows[id], &sink);
         }
     }
+    jadei_sink_finish(&sink);
+out:
+    return rc;
 }
 
 jade_code jadei_grow_select(const struct jade_metaindex *ix, uint32_t path,
@@ -376,8 +384,7 @@ jade_code jadei_grow_select(const struct jade_metaindex *ix, uint32_t path,
         }
         break;
     case JADEI_SELECT_TERMS:
-        select_terms(p, s, into);
-        break;
+        return select_terms(ix, p, s, into, err);
     case JADEI_SELECT_NUMBERS:
         return jadei_column_select(&p->numbers, s->op, s->number, into, err);
     case JADEI_SELECT_TIMES:

@@ -249,15 +249,22 @@ static jade_code select_range(const struct jade_metaindex *ix, const struct jade
     enum { BLOCK = 128 };
     jade_code rc = JADE_OK;
     uint8_t raw[BLOCK * JADEI_TERM_BYTES];
+    struct jadei_sink sink = {0};
+    if (from >= to) {
+        return JADE_OK;
+    }
+    JADE_TRY(jadei_sink_init(&sink, to - from, ix->n_rows, into, err));
     for (uint64_t i = from; i < to; i += BLOCK) {
         uint64_t some = to - i < BLOCK ? to - i : BLOCK;
         JADE_TRY(jadei_saved_copy(ix, p->terms_at + i * JADEI_TERM_BYTES, some * JADEI_TERM_BYTES,
                                   raw, err));
         for (uint64_t k = 0; k < some; k++) {
-            JADE_TRY(jadei_saved_or(ix, load_term(raw + k * JADEI_TERM_BYTES).ref, into, err));
+            struct jadei_ref ref = load_term(raw + k * JADEI_TERM_BYTES).ref;
+            JADE_TRY(jadei_saved_into(ix, ref, &sink, err));
         }
     }
 out:
+    jadei_sink_finish(&sink);
     return rc;
 }
 

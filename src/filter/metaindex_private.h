@@ -36,6 +36,8 @@ struct jadei_rows {
 /** Adds a row that is at least the last one; the same again changes nothing. `bytes` counts the memory taken. */
 jade_code jadei_rows_add(struct jadei_rows *r, uint32_t row, uint64_t *bytes, struct jade_err *err);
 void jadei_rows_release(struct jadei_rows *r);
+struct jadei_sink;
+void jadei_rows_into(const struct jadei_rows *r, struct jadei_sink *sink);
 void jadei_rows_or(const struct jadei_rows *r, roaring_bitmap_t *into);
 
 /** Where a saved set is: the row itself when n is 1, else the offset of u32 rows, or of u32 size and portable roaring bytes. */
@@ -165,7 +167,9 @@ void jadei_map_release(struct jade_metaindex *ix);
 /** Copies payload bytes out: bounds, checksums and a failing disk are errors. The only way this folder reads a mapping. */
 jade_code jadei_saved_copy(const struct jade_metaindex *ix, uint64_t at, uint64_t n, void *to,
                            struct jade_err *err);
-/** Adds a saved set. */
+/** Adds a saved set, to a sink or to a bitmap. */
+jade_code jadei_saved_into(const struct jade_metaindex *ix, struct jadei_ref ref,
+                           struct jadei_sink *sink, struct jade_err *err);
 jade_code jadei_saved_or(const struct jade_metaindex *ix, struct jadei_ref ref,
                          roaring_bitmap_t *into, struct jade_err *err);
 jade_code jadei_saved_column_select(const struct jade_metaindex *ix,

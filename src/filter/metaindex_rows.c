@@ -95,15 +95,23 @@ void jadei_rows_release(struct jadei_rows *r)
     *r = (struct jadei_rows){0};
 }
 
-void jadei_rows_or(const struct jadei_rows *r, roaring_bitmap_t *into)
+void jadei_rows_into(const struct jadei_rows *r, struct jadei_sink *sink)
 {
     if (r->n == 1) {
-        roaring_bitmap_add(into, r->last);
-    } else if (r->n > 1 && r->n <= JADEI_ROWS_SMALL_MAX) {
-        roaring_bitmap_add_many(into, r->n, r->as.small);
-    } else if (r->n > 0) {
-        roaring_bitmap_or_inplace(into, r->as.bits->set);
+        jadei_sink_add(sink, r->last);
+    } else if (r->n > JADEI_ROWS_SMALL_MAX) {
+        roaring_bitmap_or_inplace(sink->into, r->as.bits->set);
+    } else {
+        for (uint32_t i = 0; i < r->n; i++) {
+            jadei_sink_add(sink, r->as.small[i]);
+        }
     }
+}
+
+void jadei_rows_or(const struct jadei_rows *r, roaring_bitmap_t *into)
+{
+    struct jadei_sink direct = {.into = into};
+    jadei_rows_into(r, &direct);
 }
 
 static jade_code save_bits(const roaring_bitmap_t *set, struct jade_buf *b, struct jade_err *err)

@@ -46,22 +46,23 @@ jade_code jadei_saved_copy(const struct jade_metaindex *ix, uint64_t at, uint64_
 
 /* ---- sets ---- */
 
-static jade_code or_list(const struct jade_metaindex *ix, struct jadei_ref ref,
-                         roaring_bitmap_t *into, struct jade_err *err)
+static jade_code sink_list(const struct jade_metaindex *ix, struct jadei_ref ref,
+                           struct jadei_sink *sink, struct jade_err *err)
 {
     uint8_t raw[JADEI_ROWS_SMALL_MAX * sizeof(uint32_t)];
-    uint32_t rows[JADEI_ROWS_SMALL_MAX];
     jade_code rc = jadei_saved_copy(ix, ref.at, ref.n * sizeof(uint32_t), raw, err);
     if (rc != JADE_OK) {
         return rc;
     }
+    int64_t last = -1;
     for (uint32_t i = 0; i < ref.n; i++) {
-        rows[i] = jade_load_u32(raw + i * sizeof(uint32_t));
-        if (rows[i] >= ix->n_rows || (i > 0 && rows[i] <= rows[i - 1])) {
+        uint32_t row = jade_load_u32(raw + i * sizeof(uint32_t));
+        if (row >= ix->n_rows || row <= last) {
             return jadei_saved_corrupt(ix, "a row list is out of order", err);
         }
+        jadei_sink_add(sink, row);
+        last = row;
     }
-    roaring_bitmap_add_many(into, ref.n, rows);
     return JADE_OK;
 }
 
@@ -102,8 +103,8 @@ out:
     return rc;
 }
 
-jade_code jadei_saved_or(const struct jade_metaindex *ix, struct jadei_ref ref,
-                         roaring_bitmap_t *into, struct jade_err *err)
+jade_code jadei_saved_into(const struct jade_metaindex *ix, struct jadei_ref ref,
+                           struct jadei_sink *sink, struct jade_err *err)
 {
     if (ref.n == 0) {
         return JADE_OK;
@@ -112,10 +113,18 @@ jade_code jadei_saved_or(const struct jade_metaindex *ix, struct jadei_ref ref,
         if (ref.at >= ix->n_rows) {
             return jadei_saved_corrupt(ix, "a row is beyond the segment", err);
         }
-        roaring_bitmap_add(into, (uint32_t)ref.at);
+        jadei_sink_add(sink, (uint32_t)ref.at);
         return JADE_OK;
     }
-    return (ref.n <= JADEI_ROWS_SMALL_MAX ? or_list : or_bitmap)(ix, ref, into, err);
+    return ref.n <= JADEI_ROWS_SMALL_MAX ? sink_list(ix, ref, sink, err)
+                                         : or_bitmap(ix, ref, sink->into, err);
+}
+
+jade_code jadei_saved_or(const struct jade_metaindex *ix, struct jadei_ref ref,
+                         roaring_bitmap_t *into, struct jade_err *err)
+{
+    struct jadei_sink direct = {.into = into};
+    return jadei_saved_into(ix, ref, &direct, err);
 }
 
 /* ---- columns ---- */
