@@ -120,16 +120,19 @@ static uint32_t count_ties(const struct jadei_hnsw *h, uint32_t row)
     return n;
 }
 
-/* Marks the own link to the parent as a tie; where the parent was not chosen it takes the last place. */
+/* Puts the tie to the parent at the front of the own list; where the parent was not chosen the list grows by it. */
 static void tie_own_list(const struct insertion *in, uint32_t parent)
 {
     const jadei_link *list = jadei_hnsw_list(in->h, in->row, 0);
     uint32_t at = 0;
-    while (at < in->h->words0 - 1 && jadei_link_load(&list[at]) != JADEI_HNSW_END &&
+    while (jadei_link_load(&list[at]) != JADEI_HNSW_END &&
            jadei_link_row(jadei_link_load(&list[at])) != parent) {
-        at++;
+        at++; /* at most M were chosen, so the list of 2M has an end */
     }
-    jadei_link_store(&list[at], parent | JADEI_HNSW_TIE);
+    if (at > 0) {
+        jadei_link_store(&list[at], jadei_link_load(&list[0]));
+    }
+    jadei_link_store(&list[0], parent | JADEI_HNSW_TIE);
 }
 
 /* Ties the node to this parent if it has room; the node is visible afterwards. */

@@ -6,6 +6,9 @@
  * M = 16 it is two cache lines. A node of level L >= 1 has L lists of M words, one after the other; its first is
  * number upper_start[row].
  *
+ * Ties stand at the front of a list in the order they were made, and never move: a search that reads a list while it is pruned
+ * may miss another link for a moment, but no tie.
+ *
  * Order of memory: links are stored with release and loaded with acquire, so that who sees a link sees the lists and the vector of
  * its node. A list is changed under the mutex of its node's stripe; one at a time is held, so there is no order among them.
  */

@@ -124,21 +124,35 @@ static void prune(struct jadei_hnsw *h, uint32_t row, uint32_t level, uint32_t t
         candidates[i] = (struct jadei_hnsw_near){distances[i], links[i]};
     }
     jadei_hnsw_sort(candidates, words + 1);
-    uint32_t n = jadei_hnsw_select(h, candidates, words + 1, words, h->base.params.m, links);
+    uint32_t out[JADEI_HNSW_WORDS_MAX], n_ties = 0;
+    uint32_t n = jadei_hnsw_select(h, candidates, words + 1, words, h->base.params.m, out);
+    for (uint32_t i = 0; i <= words; i++) {
+        if (links[i] & JADEI_HNSW_TIE) {
+            out[n_ties++] = links[i]; /* in the order they had: a tie never moves */
+        }
+    }
     for (uint32_t i = 0; i < words; i++) {
-        jadei_link_store(&list[i], i < n ? links[i] : JADEI_HNSW_END);
+        jadei_link_store(&list[i], i < n ? out[i] : JADEI_HNSW_END);
     }
 }
 
 void jadei_hnsw_link(struct jadei_hnsw *h, uint32_t row, uint32_t level, uint32_t to)
 {
-    uint32_t words = jadei_hnsw_words(h, level);
+    uint32_t words = jadei_hnsw_words(h, level), n_ties = 0;
     const jadei_link *list = jadei_hnsw_list(h, row, level);
     for (uint32_t i = 0; i < words; i++) {
-        if (jadei_link_load(&list[i]) == JADEI_HNSW_END) {
-            jadei_link_store(&list[i], to);
-            return;
+        uint32_t link = jadei_link_load(&list[i]);
+        if (link != JADEI_HNSW_END) {
+            n_ties += link & JADEI_HNSW_TIE ? 1 : 0;
+            continue;
         }
+        if ((to & JADEI_HNSW_TIE) && n_ties < i) {
+            jadei_link_store(&list[i], jadei_link_load(&list[n_ties]));
+            jadei_link_store(&list[n_ties], to);
+        } else {
+            jadei_link_store(&list[i], to);
+        }
+        return;
     }
     prune(h, row, level, to);
 }

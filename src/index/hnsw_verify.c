@@ -105,6 +105,11 @@ static jade_code check_list(struct proof *p, uint32_t row, uint32_t level, uint3
             continue;
         }
         JADE_TRY(check_link(p, row, level, link, err));
+        if (i > 0 && (link & JADEI_HNSW_TIE) && !(jadei_link_load(&list[i - 1]) & JADEI_HNSW_TIE)) {
+            return jade_fail(err, JADE_E_CORRUPT,
+                             "%s: row %u has a tie to row %u behind other links", name_of(p->h),
+                             row, to);
+        }
         for (uint32_t j = 0; j < i; j++) {
             if (jadei_link_row(jadei_link_load(&list[j])) == to) {
                 return jade_fail(err, JADE_E_CORRUPT,

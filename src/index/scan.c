@@ -5,6 +5,7 @@
  * stepped over 64 rows at a time, so a sparse filter costs by its matches.
  */
 #include "index/measure.h"
+#include "os/guard.h"
 
 enum { GROUP = 64 };
 
@@ -12,7 +13,11 @@ struct scan {
     struct jadei_measure measure;
     struct jade_topk *top;
     struct jade_search_stats *stats; /* NULL allowed */
-    uint32_t n;
+    const struct jade_row_filter *filter;
+    uint32_t first, last; /* of a range */
+    const uint32_t *rows; /* of a list */
+    uint64_t n_rows;
+    uint32_t n; /* rows gathered */
     uint32_t list[GROUP];
     float distances[GROUP];
 };
@@ -60,31 +65,57 @@ static uint32_t next_bit(const struct jade_row_filter *f, uint32_t row, uint32_t
     return last;
 }
 
+static jade_code scan_range(void *arg, struct jade_err *err)
+{
+    struct scan *s = arg;
+    jade_code rc = JADE_OK;
+    for (uint32_t row = s->first; row < s->last; row++) {
+        if (s->filter->bits) {
+            row = next_bit(s->filter, row, s->last);
+            if (row == s->last) {
+                break;
+            }
+        }
+        if (jade_row_allowed(s->filter, row)) {
+            JADE_TRY(take(s, row, err));
+        }
+    }
+    rc = flush(s, err);
+out:
+    return rc;
+}
+
+static jade_code scan_listed(void *arg, struct jade_err *err)
+{
+    struct scan *s = arg;
+    jade_code rc = JADE_OK;
+    for (uint64_t i = 0; i < s->n_rows; i++) {
+        if (jade_row_allowed(s->filter, s->rows[i])) {
+            JADE_TRY(take(s, s->rows[i], err));
+        }
+    }
+    rc = flush(s, err);
+out:
+    return rc;
+}
+
+/* Mapped rows are read under a guard: a bad disk is an error of this scan. */
+static jade_code run(struct scan *s, jade_code (*fn)(void *arg, struct jade_err *err),
+                     struct jade_err *err)
+{
+    const struct jade_rows *rows = s->measure.rows;
+    return rows->file ? jade_guard_run(fn, s, jade_blockfile_path(rows->file), err) : fn(s, err);
+}
+
 jade_code jade_scan_rows(const struct jade_rows *rows, const struct jade_query_vector *q,
                          uint32_t first, uint32_t last, const struct jade_row_filter *filter,
                          struct jade_topk *top, struct jade_search_stats *stats,
                          struct jade_err *err)
 {
-    jade_code rc = JADE_OK;
-    struct scan s = {.top = top, .stats = stats};
+    struct scan s = {.top = top, .stats = stats, .filter = filter, .first = first};
+    s.last = last < filter->n_rows ? last : filter->n_rows;
     jadei_measure_init_query(&s.measure, rows, q);
-    if (last > filter->n_rows) {
-        last = filter->n_rows;
-    }
-    for (uint32_t row = first; row < last; row++) {
-        if (filter->bits) {
-            row = next_bit(filter, row, last);
-            if (row == last) {
-                break;
-            }
-        }
-        if (jade_row_allowed(filter, row)) {
-            JADE_TRY(take(&s, row, err));
-        }
-    }
-    rc = flush(&s, err);
-out:
-    return rc;
+    return run(&s, scan_range, err);
 }
 
 jade_code jade_scan_list(const struct jade_rows *rows, const struct jade_query_vector *q,
@@ -92,15 +123,7 @@ jade_code jade_scan_list(const struct jade_rows *rows, const struct jade_query_v
                          struct jade_topk *top, struct jade_search_stats *stats,
                          struct jade_err *err)
 {
-    jade_code rc = JADE_OK;
-    struct scan s = {.top = top, .stats = stats};
+    struct scan s = {.top = top, .stats = stats, .filter = filter, .rows = list, .n_rows = n};
     jadei_measure_init_query(&s.measure, rows, q);
-    for (uint64_t i = 0; i < n; i++) {
-        if (jade_row_allowed(filter, list[i])) {
-            JADE_TRY(take(&s, list[i], err));
-        }
-    }
-    rc = flush(&s, err);
-out:
-    return rc;
+    return run(&s, scan_listed, err);
 }
