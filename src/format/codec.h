@@ -22,7 +22,8 @@ struct jade_reader {
     bool bad;
 };
 
-static inline struct jade_reader jade_reader_of(const void *p, size_t n) {
+static inline struct jade_reader jade_reader_of(const void *p, size_t n)
+{
     return (struct jade_reader){.p = (const uint8_t *)p, .n = n};
 }
 uint8_t jade_get_u8(struct jade_reader *r);
