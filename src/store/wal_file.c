@@ -49,7 +49,8 @@ static jade_code check_page(const struct jade_wal *w, const uint8_t *page, uint6
                          generation, w->dir);
     }
     uint64_t first = jade_load_u64(page + 40);
-    if (jade_load_u64(page + 32) != generation || first == 0 || first == UINT64_MAX) {
+    if (jade_load_u64(page + 32) != generation || first == 0 || first > JADEI_WAL_NUMBER_MAX ||
+        generation > JADEI_WAL_NUMBER_MAX) {
         return jade_fail(err, JADE_E_CORRUPT,
                          "wal file %" PRIu64 ": offset 32: says generation %" PRIu64
                          ", first LSN %" PRIu64 " (in %s)",

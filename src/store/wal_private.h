@@ -28,6 +28,9 @@ enum {
     JADEI_WAL_FILES_MAX = 1 << 16, /* a listing longer than this is not ours */
 };
 
+/** No log gets this far; what claims to is damaged, and sums of LSNs and generations never overflow. */
+#define JADEI_WAL_NUMBER_MAX ((uint64_t)1 << 62)
+
 /** One file of the log. */
 struct jadei_wal_file {
     uint64_t generation;
