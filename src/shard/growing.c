@@ -120,12 +120,19 @@ void jadei_segment_free(void *segment)
     jade_free(s);
 }
 
+void jadei_growing_plan(struct jadei_segment *g)
+{
+    g->c.planned_rows = g->c.n_used;
+    g->c.planned_ids = g->id_off[g->c.n_used];
+    g->c.planned_meta = g->meta_off[g->c.n_used];
+}
+
 bool jadei_growing_fits(const struct jadei_segment *g, uint32_t n, uint64_t id_bytes,
                         uint64_t meta_bytes)
 {
-    uint32_t have = atomic_load_explicit(&g->n_rows, memory_order_relaxed);
-    return n <= g->c.rows_max - have && g->id_off[have] + id_bytes <= g->c.bytes_max &&
-           g->meta_off[have] + meta_bytes <= g->c.bytes_max;
+    const struct jadei_columns *c = &g->c;
+    return c->planned_rows + n <= c->rows_max && c->planned_ids + id_bytes <= c->bytes_max &&
+           c->planned_meta + meta_bytes <= c->bytes_max;
 }
 
 static void table_put(uint64_t *slots, uint32_t n_slots, uint32_t tag, uint32_t row)
@@ -167,8 +174,7 @@ jade_code jadei_growing_reserve(struct jadei_segment *g, uint32_t n, uint64_t id
                                 uint64_t meta_bytes, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    size_t have = atomic_load_explicit(&g->n_rows, memory_order_relaxed);
-    size_t rows = have + n;
+    size_t rows = g->c.planned_rows + n;
     JADE_ASSERT(rows <= g->c.rows_max);
     JADE_TRY(jade_vmem_grow(&g->c.vectors, rows * g->rows.stride, err));
     if (g->rows.inv_norm) {
@@ -180,13 +186,16 @@ jade_code jadei_growing_reserve(struct jadei_segment *g, uint32_t n, uint64_t id
     JADE_TRY(jade_vmem_grow(&g->c.updated, rows * sizeof(int64_t), err));
     JADE_TRY(jade_vmem_grow(&g->c.id_off, (rows + 1) * sizeof(uint64_t), err));
     JADE_TRY(jade_vmem_grow(&g->c.meta_off, (rows + 1) * sizeof(uint64_t), err));
-    JADE_TRY(jade_vmem_grow(&g->c.id_bytes, g->id_off[have] + id_bytes, err));
-    JADE_TRY(jade_vmem_grow(&g->c.meta_bytes, g->meta_off[have] + meta_bytes, err));
+    JADE_TRY(jade_vmem_grow(&g->c.id_bytes, g->c.planned_ids + id_bytes, err));
+    JADE_TRY(jade_vmem_grow(&g->c.meta_bytes, g->c.planned_meta + meta_bytes, err));
     JADE_TRY(jade_vmem_grow(&g->c.prev, rows * sizeof(uint32_t), err));
     if (atomic_load_explicit(&g->tomb, memory_order_relaxed)) {
         JADE_TRY(jade_vmem_grow(&g->tomb_mem, rows * sizeof(uint64_t), err));
     }
     JADE_TRY(table_grow(g, rows, err));
+    g->c.planned_rows = rows;
+    g->c.planned_ids += id_bytes;
+    g->c.planned_meta += meta_bytes;
 out:
     return rc;
 }
@@ -228,6 +237,7 @@ uint32_t jadei_growing_append(struct jadei_segment *g, const struct jade_row *ro
                               struct jade_lsn lsn, uint64_t version, int64_t created_us)
 {
     uint32_t r = g->c.n_used++;
+    JADE_ASSERT(g->c.n_used <= g->c.planned_rows);
     float *v = (float *)(void *)(g->c.vectors.base + (size_t)r * g->rows.stride);
     memcpy(v, row->values, row->dim * sizeof(float));
     memset(v + row->dim, 0, (g->rows.dim_padded - row->dim) * sizeof(float));

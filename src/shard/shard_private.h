@@ -73,6 +73,8 @@ struct jadei_columns {
     uint64_t bytes_max; /* of id_bytes and of meta_bytes */
     uint64_t *slots;    /* own copy of segment.slots, writable */
     uint32_t n_used;
+    /* What is used once every logged request of the running group is applied; begins at what is used. */
+    uint64_t planned_rows, planned_ids, planned_meta;
 };
 
 struct jadei_segment {
@@ -136,6 +138,8 @@ struct jadei_place {
 
 jade_code jadei_growing_new(const struct jade_shard_config *config, struct jadei_segment **out,
                             struct jade_err *err);
+/** Begins the planning of a group: nothing is reserved beyond the rows that are there. */
+void jadei_growing_plan(struct jadei_segment *g);
 /** True when n more rows with that many id and metadata bytes fit. */
 bool jadei_growing_fits(const struct jadei_segment *g, uint32_t n, uint64_t id_bytes,
                         uint64_t meta_bytes);

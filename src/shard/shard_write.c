@@ -451,6 +451,10 @@ static struct jadei_request *log_group(struct jade_shard *s, struct jadei_reques
     size_t bytes = 0;
     uint32_t logged = 0;
     struct jadei_request *r = list;
+    struct jadei_segment *growing = jadei_view_growing(atomic_load(&s->view));
+    if (growing) {
+        jadei_growing_plan(growing);
+    }
     while (r && bytes < JADE_WAL_GROUP_BYTES && !group_has(s, r)) {
         bool full = false;
         struct jade_err *err = &r->err;
@@ -803,6 +807,7 @@ static jade_code replay_request(struct jade_shard *s, struct jadei_request *r, s
     if (r->type == JADE_RECORD_UPSERT) {
         struct jadei_segment *g;
         JADE_TRY(ensure_growing(s, &g, err));
+        jadei_growing_plan(g);
         if (!jadei_growing_fits(g, r->n, r->id_bytes, r->meta_bytes)) {
             jadei_freeze(s);
             JADE_TRY(ensure_growing(s, &g, err));
