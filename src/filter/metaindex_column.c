@@ -82,50 +82,51 @@ static size_t bound(const struct jadei_entry *run, size_t n, struct jadei_number
     return from;
 }
 
-static void run_range(const struct jadei_entry *run, size_t n, enum jadei_op op,
-                      struct jadei_number number, size_t *from_out, size_t *to_out)
+static void run_range(const struct jadei_entry *run, size_t n, const struct jadei_interval *in,
+                      size_t *from_out, size_t *to_out)
 {
-    *from_out = op == JADEI_LT || op == JADEI_LTE ? 0 : bound(run, n, number, op == JADEI_GT);
-    *to_out = op == JADEI_GT || op == JADEI_GTE ? n : bound(run, n, number, op != JADEI_LT);
+    *from_out = in->low.set ? bound(run, n, in->low.number, in->low.open) : 0;
+    *to_out = in->high.set ? bound(run, n, in->high.number, !in->high.open) : n;
+    *to_out = *to_out < *from_out ? *from_out : *to_out; /* the ends may cross */
 }
 
-static bool holds(enum jadei_op op, int compared)
+static bool inside(const struct jadei_interval *in, struct jadei_number number)
 {
-    return op == JADEI_ANY ? compared == 0 : jadei_order_holds(op, compared);
+    int low = in->low.set ? jadei_number_compare(number, in->low.number) : 1;
+    int high = in->high.set ? jadei_number_compare(number, in->high.number) : -1;
+    return (low > 0 || (low == 0 && !in->low.open)) && (high < 0 || (high == 0 && !in->high.open));
 }
 
-static uint64_t count_sorted(const struct jadei_column *c, enum jadei_op op,
-                             struct jadei_number number)
+static uint64_t count_sorted(const struct jadei_column *c, const struct jadei_interval *in)
 {
     uint64_t n = 0;
     for (size_t at = 0; at + JADEI_CHUNK <= c->n; at += JADEI_CHUNK) {
         size_t from = 0;
         size_t to = 0;
-        run_range(c->entries + at, JADEI_CHUNK, op, number, &from, &to);
+        run_range(c->entries + at, JADEI_CHUNK, in, &from, &to);
         n += to - from;
     }
     return n;
 }
 
-jade_code jadei_column_select(const struct jadei_column *c, enum jadei_op op,
-                              struct jadei_number number, roaring_bitmap_t *into,
-                              struct jade_err *err)
+jade_code jadei_column_select(const struct jadei_column *c, const struct jadei_interval *in,
+                              roaring_bitmap_t *into, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jadei_sink sink;
     size_t at = 0;
-    uint64_t n_expected = count_sorted(c, op, number) + c->n % JADEI_CHUNK;
+    uint64_t n_expected = count_sorted(c, in) + c->n % JADEI_CHUNK;
     JADE_TRY(jadei_sink_init(&sink, n_expected, c->n_rows, into, err));
     for (; at + JADEI_CHUNK <= c->n; at += JADEI_CHUNK) {
         size_t from = 0;
         size_t to = 0;
-        run_range(c->entries + at, JADEI_CHUNK, op, number, &from, &to);
+        run_range(c->entries + at, JADEI_CHUNK, in, &from, &to);
         for (size_t i = from; i < to; i++) {
             jadei_sink_add(&sink, c->entries[at + i].row);
         }
     }
     for (; at < c->n; at++) {
-        if (holds(op, jadei_number_compare(number_of(&c->entries[at]), number))) {
+        if (inside(in, number_of(&c->entries[at]))) {
             jadei_sink_add(&sink, c->entries[at].row);
         }
     }

@@ -114,7 +114,7 @@ static jade_code pick_equal(struct leaf *l, const struct jadei_value *v)
 {
     jade_code rc = JADE_OK;
     uint8_t key[JADEI_TERM_KEY_MAX];
-    struct jadei_select s = {.op = JADEI_ANY, .number = v->number, .text = key};
+    struct jadei_select s = {.key = key};
     switch (v->type) {
     case JADE_JSON_NULL:
         s.kind = JADEI_SELECT_NULL;
@@ -125,7 +125,7 @@ static jade_code pick_equal(struct leaf *l, const struct jadei_value *v)
         break;
     case JADE_JSON_STRING:
         s.kind = JADEI_SELECT_TERM;
-        s.text_len =
+        s.key_len =
             jadei_term_key((const char *)l->e->f->bytes + v->text, v->text_len, v->is_time, key);
         if (key[0] == JADEI_TAG_LONG) {
             return pick_more(l, &s);
@@ -133,35 +133,87 @@ static jade_code pick_equal(struct leaf *l, const struct jadei_value *v)
         break;
     default:
         s.kind = JADEI_SELECT_NUMBERS;
+        s.in.low = (struct jadei_end){.set = true, .number = v->number};
+        s.in.high = s.in.low;
     }
     rc = pick(l, &s, l->out->yes);
 out:
     return rc;
 }
 
-static jade_code pick_ordered(struct leaf *l, const struct jadei_value *v)
+/* Narrows the interval by an ordered leaf; times: its moment instead of its text. */
+static void narrow(const struct jade_filter *f, const struct jadei_node *node, bool times,
+                   struct jadei_interval *in)
+{
+    const struct jadei_value *v = &f->values[node->value];
+    bool is_low = node->op == JADEI_GT || node->op == JADEI_GTE;
+    struct jadei_end *end = is_low ? &in->low : &in->high;
+    JADE_ASSERT(!end->set);
+    *end = (struct jadei_end){.set = true,
+                              .open = node->op == JADEI_GT || node->op == JADEI_LT,
+                              .number = times ? jadei_number_of_time(v->time_us) : v->number,
+                              .text = f->bytes + v->text,
+                              .text_len = v->text_len};
+}
+
+/* The leaf's interval, and that of its partner (NULL: none). */
+static jade_code pick_ordered(struct leaf *l, const struct jadei_node *partner)
 {
     jade_code rc = JADE_OK;
-    struct jadei_select s = {.kind = JADEI_SELECT_NUMBERS, .op = l->node->op, .number = v->number};
-    if (v->type != JADE_JSON_STRING) {
-        return pick(l, &s, l->out->yes);
+    const struct jade_filter *f = l->e->f;
+    const struct jadei_value *v = &f->values[l->node->value];
+    struct jadei_interval in = {0};
+    struct jadei_interval times = {0};
+    for (const struct jadei_node *node = l->node; node != NULL;
+         node = node == l->node ? partner : NULL) {
+        narrow(f, node, false, &in);
+        narrow(f, node, true, &times);
     }
-    s.kind = JADEI_SELECT_TERMS;
-    s.text = l->e->f->bytes + v->text;
-    s.text_len = v->text_len;
-    s.tag = JADEI_TAG_PLAIN;
+    if (v->type != JADE_JSON_STRING) {
+        return pick(l, &(struct jadei_select){.kind = JADEI_SELECT_NUMBERS, .in = in}, l->out->yes);
+    }
+    struct jadei_select s = {.kind = JADEI_SELECT_TERMS, .tag = JADEI_TAG_PLAIN, .in = in};
     JADE_TRY(pick(l, &s, l->out->yes));
     if (v->is_time) {
         s.kind = JADEI_SELECT_TIMES;
-        s.number = jadei_number_of_time(v->time_us);
+        s.in = times;
     } else {
         s.tag = JADEI_TAG_DATE;
     }
     JADE_TRY(pick(l, &s, l->out->yes));
-    rc = pick_more(l, &(struct jadei_select){
-                          .kind = JADEI_SELECT_TERMS, .op = JADEI_ALL, .tag = JADEI_TAG_LONG});
+    rc = pick_more(l, &(struct jadei_select){.kind = JADEI_SELECT_TERMS, .tag = JADEI_TAG_LONG});
 out:
     return rc;
+}
+
+/*
+ * The next node, when it and this one are the two ends of one interval and may be taken as such: neighbours in an AND, of one path
+ * where no row has two values (with two, each end may hold for another one), both numbers, both dates, or both other strings.
+ */
+static const struct jadei_node *partner_of(const struct leaf *l)
+{
+    const struct eval *e = l->e;
+    const struct jadei_node *a = l->node;
+    const struct jadei_node *b = a + 1;
+    if (e->depth == 0) {
+        return NULL;
+    }
+    const struct jadei_node *parent = &e->f->nodes[e->frames[e->depth - 1].node];
+    if (parent->op != JADEI_AND || a->end >= parent->end || b->op < JADEI_GT || b->op > JADEI_LTE ||
+        (a->op == JADEI_GT || a->op == JADEI_GTE) == (b->op == JADEI_GT || b->op == JADEI_GTE)) {
+        return NULL;
+    }
+    const struct jadei_value *x = &e->f->values[a->value];
+    const struct jadei_value *y = &e->f->values[b->value];
+    bool several =
+        e->ix->file == NULL ? e->ix->paths[l->path]->several : e->ix->saved[l->path].several;
+    if (several || x->is_time != y->is_time ||
+        (x->type == JADE_JSON_STRING) != (y->type == JADE_JSON_STRING) ||
+        jadei_text_compare(e->f->bytes + a->path, a->path_len, e->f->bytes + b->path,
+                           b->path_len) != 0) {
+        return NULL;
+    }
+    return b;
 }
 
 static bool wants_null(const struct jade_filter *f, const struct jadei_node *node)
@@ -206,11 +258,14 @@ static bool find_path(struct leaf *l)
     return found;
 }
 
-static jade_code eval_leaf(struct eval *e, const struct jadei_node *node, struct set *out)
+/* *used_out: leaves that the result covers, 1 or 2. */
+static jade_code eval_leaf(struct eval *e, const struct jadei_node *node, struct set *out,
+                           uint32_t *used_out)
 {
     jade_code rc = JADE_OK;
     struct leaf l = {.e = e, .node = node, .out = out};
     *out = (struct set){0};
+    *used_out = 1;
     if (node->op == JADEI_ALL) {
         return all_rows(e->n_rows, &out->yes, e->err);
     }
@@ -220,7 +275,9 @@ static jade_code eval_leaf(struct eval *e, const struct jadei_node *node, struct
     } else if (node->op == JADEI_EXISTS) {
         rc = pick(&l, &(struct jadei_select){.kind = JADEI_SELECT_EXISTS}, out->yes);
     } else if (node->op != JADEI_ANY) {
-        rc = pick_ordered(&l, &e->f->values[node->value]);
+        const struct jadei_node *partner = partner_of(&l);
+        *used_out = partner == NULL ? 1 : 2;
+        rc = pick_ordered(&l, partner);
     } else {
         for (uint32_t i = 0; i < node->n_values; i++) {
             JADE_TRY(pick_equal(&l, &e->f->values[node->value + i]));
@@ -330,8 +387,9 @@ static jade_code eval_tree(struct eval *e, struct set *out)
             e->frames[e->depth++] = (struct frame){.node = i++};
             continue;
         }
-        JADE_TRY(eval_leaf(e, node, out));
-        i++;
+        uint32_t n_used = 0;
+        JADE_TRY(eval_leaf(e, node, out, &n_used));
+        i += n_used;
         while (e->depth > 0) {
             struct frame *top = &e->frames[e->depth - 1];
             uint32_t end = e->f->nodes[top->node].end;

@@ -170,6 +170,9 @@ out:
 static jade_code add_value(struct jade_metaindex *ix, struct jadei_path *p, uint32_t row,
                            struct jade_json v, struct jade_err *err)
 {
+    /* Containers count as a value too: it costs nothing, and "one value a row" stays easy to see. */
+    p->several = p->several || p->value_row == row + 1;
+    p->value_row = row + 1;
     switch (jade_json_type(v)) {
     case JADE_JSON_NULL:
         return jadei_rows_add(&p->null, row, &ix->bytes, err);
@@ -330,6 +333,15 @@ static uint32_t terms_of_tag(const struct jadei_path *p, char tag)
     return tag == JADEI_TAG_DATE ? p->n_dates : tag == JADEI_TAG_LONG ? p->n_longs : p->n_plains;
 }
 
+static bool inside(const struct jadei_interval *in, const char *s, size_t n)
+{
+    const struct jadei_end *low = &in->low;
+    const struct jadei_end *high = &in->high;
+    int above = low->set ? jadei_text_compare(s, n, low->text, low->text_len) : 1;
+    int below = high->set ? jadei_text_compare(s, n, high->text, high->text_len) : -1;
+    return (above > 0 || (above == 0 && !low->open)) && (below < 0 || (below == 0 && !high->open));
+}
+
 static jade_code select_terms(const struct jade_metaindex *ix, const struct jadei_path *p,
                               const struct jadei_select *s, roaring_bitmap_t *into,
                               struct jade_err *err)
@@ -349,8 +361,7 @@ static jade_code select_terms(const struct jade_metaindex *ix, const struct jade
         if (key[0] != s->tag) {
             continue;
         }
-        if (s->op == JADEI_ALL ||
-            jadei_order_holds(s->op, jadei_text_compare(key + 1, len - 1, s->text, s->text_len))) {
+        if (inside(&s->in, key + 1, len - 1)) {
             jadei_rows_into(&p->term_rows[id], &sink);
         }
     }
@@ -379,16 +390,16 @@ jade_code jadei_grow_select(const struct jade_metaindex *ix, uint32_t path,
         jadei_rows_or(&p->no, into);
         break;
     case JADEI_SELECT_TERM:
-        if (jade_map_get(&p->terms, s->text, s->text_len, &id)) {
+        if (jade_map_get(&p->terms, s->key, s->key_len, &id)) {
             jadei_rows_or(&p->term_rows[id], into);
         }
         break;
     case JADEI_SELECT_TERMS:
         return select_terms(ix, p, s, into, err);
     case JADEI_SELECT_NUMBERS:
-        return jadei_column_select(&p->numbers, s->op, s->number, into, err);
+        return jadei_column_select(&p->numbers, &s->in, into, err);
     case JADEI_SELECT_TIMES:
-        return jadei_column_select(&p->times, s->op, s->number, into, err);
+        return jadei_column_select(&p->times, &s->in, into, err);
     }
     return JADE_OK;
 }

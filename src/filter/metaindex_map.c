@@ -15,7 +15,7 @@ static struct jadei_ref get_ref(struct jade_reader *r)
     struct jadei_ref ref = {0};
     ref.at = jade_get_u64(r);
     ref.n = jade_get_u32(r);
-    jade_get_u32(r);
+    r->bad = jade_get_u32(r) != 0 || r->bad;
     return ref;
 }
 
@@ -31,8 +31,9 @@ static bool get_column(const struct jade_metaindex *ix, struct jade_reader *r,
 {
     out->at = jade_get_u64(r);
     out->n = jade_get_u64(r);
-    out->has_rest = jade_get_u64(r) != 0;
-    return fits(ix, out->at, out->n, out->has_rest ? 14 : 12);
+    uint64_t has_rest = jade_get_u64(r);
+    out->has_rest = has_rest == 1;
+    return has_rest <= 1 && fits(ix, out->at, out->n, out->has_rest ? 14 : 12);
 }
 
 /* One entry; its name is the next name_len bytes of names. */
@@ -42,7 +43,8 @@ static jade_code get_path(const struct jade_metaindex *ix, struct jade_reader *r
 {
     uint64_t name_at = jade_get_u64(r);
     out->name_len = jade_get_u32(r);
-    jade_get_u32(r);
+    uint32_t several = jade_get_u32(r);
+    out->several = several == 1;
     out->terms_at = jade_get_u64(r);
     out->n_terms = jade_get_u64(r);
     bool sound =
@@ -119,7 +121,7 @@ static jade_code read_tail(struct jade_metaindex *ix, uint32_t n_rows, struct ja
     ix->saved_overflow = get_ref(&r);
     uint64_t names_at = jade_get_u64(&r);
     uint64_t names_size = jade_get_u64(&r);
-    if (ix->n_rows > n_rows || n_paths > JADE_METAINDEX_PATHS_MAX ||
+    if (r.bad || ix->n_rows > n_rows || n_paths > JADE_METAINDEX_PATHS_MAX ||
         ix->unknown_from > ix->unknown_to || ix->unknown_to > ix->n_rows ||
         !fits(ix, names_at, names_size, 1) || names_size > (uint64_t)n_paths * JADEI_PATH_MAX ||
         !fits(ix, directory_at, n_paths, JADEI_DIR_ENTRY_BYTES)) {
@@ -273,15 +275,21 @@ static jade_code select_terms(const struct jade_metaindex *ix, const struct jade
                               struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    const struct target text = {.tag = (uint8_t)s->tag, .text = s->text, .len = s->text_len};
-    const struct target first = {.tag = (uint8_t)s->tag};
-    const struct target past = {.tag = (uint8_t)(s->tag + 1)};
-    bool to_the_end = s->op == JADEI_GT || s->op == JADEI_GTE || s->op == JADEI_ALL;
-    bool from_the_start = s->op == JADEI_LT || s->op == JADEI_LTE || s->op == JADEI_ALL;
+    const struct jadei_end *low = &s->in.low;
+    const struct jadei_end *high = &s->in.high;
+    struct target first = {.tag = (uint8_t)s->tag};
+    struct target last = {.tag = (uint8_t)(s->tag + 1)};
     uint64_t from = 0;
     uint64_t to = 0;
-    JADE_TRY(term_bound(ix, p, from_the_start ? first : text, s->op == JADEI_GT, &from, err));
-    JADE_TRY(term_bound(ix, p, to_the_end ? past : text, s->op == JADEI_LTE, &to, err));
+    if (low->set) {
+        first.text = low->text;
+        first.len = low->text_len;
+    }
+    if (high->set) {
+        last = (struct target){.tag = (uint8_t)s->tag, .text = high->text, .len = high->text_len};
+    }
+    JADE_TRY(term_bound(ix, p, first, low->set && low->open, &from, err));
+    JADE_TRY(term_bound(ix, p, last, high->set && !high->open, &to, err));
     rc = select_range(ix, p, from, to, into, err);
 out:
     return rc;
@@ -292,8 +300,8 @@ static jade_code select_term(const struct jade_metaindex *ix, const struct jadei
                              struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    JADE_ASSERT(s->text_len > 0);
-    struct target t = {.tag = s->text[0], .text = s->text + 1, .len = s->text_len - 1};
+    JADE_ASSERT(s->key_len > 0);
+    struct target t = {.tag = s->key[0], .text = s->key + 1, .len = s->key_len - 1};
     uint64_t at = 0;
     int compared = 1;
     JADE_TRY(term_bound(ix, p, t, false, &at, err));
@@ -326,9 +334,9 @@ jade_code jadei_map_select(const struct jade_metaindex *ix, uint32_t path,
     case JADEI_SELECT_TERMS:
         return select_terms(ix, p, s, into, err);
     case JADEI_SELECT_NUMBERS:
-        return jadei_saved_column_select(ix, &p->numbers, s->op, s->number, into, err);
+        return jadei_saved_column_select(ix, &p->numbers, &s->in, into, err);
     case JADEI_SELECT_TIMES:
-        return jadei_saved_column_select(ix, &p->times, s->op, s->number, into, err);
+        return jadei_saved_column_select(ix, &p->times, &s->in, into, err);
     }
     return JADE_OK;
 }

@@ -68,10 +68,20 @@ jade_code jadei_column_add(struct jadei_column *c, struct jadei_entry e, uint64_
 void jadei_column_release(struct jadei_column *c);
 /** Sorts by number, then row. */
 void jadei_entries_sort(struct jadei_entry *entries, size_t n);
-/** Adds the rows of entries that compare by op (ANY = equal) to `number`. */
-jade_code jadei_column_select(const struct jadei_column *c, enum jadei_op op,
-                              struct jadei_number number, roaring_bitmap_t *into,
-                              struct jade_err *err);
+/** One end of an interval of numbers or of strings. */
+struct jadei_end {
+    bool set;  /* false: no limit on this side */
+    bool open; /* the value itself is out */
+    struct jadei_number number;
+    const uint8_t *text;
+    size_t text_len;
+};
+struct jadei_interval {
+    struct jadei_end low, high;
+};
+/** Adds the rows of entries in the interval. */
+jade_code jadei_column_select(const struct jadei_column *c, const struct jadei_interval *in,
+                              roaring_bitmap_t *into, struct jade_err *err);
 struct jadei_number jadei_number_of_time(int64_t time_us);
 
 /** Collects rows in any order, repeats allowed; cheaper than adding them to a bitmap one by one when they are many. */
@@ -93,18 +103,17 @@ enum jadei_select_kind {
     JADEI_SELECT_NULL,
     JADEI_SELECT_TRUE,
     JADEI_SELECT_FALSE,
-    JADEI_SELECT_TERM,    /* text = whole key */
-    JADEI_SELECT_TERMS,   /* keys of `tag` whose string compares by op to text (ALL: every one) */
-    JADEI_SELECT_NUMBERS, /* by op to number */
+    JADEI_SELECT_TERM,    /* key */
+    JADEI_SELECT_TERMS,   /* keys of `tag` whose string is in the interval */
+    JADEI_SELECT_NUMBERS, /* in the interval */
     JADEI_SELECT_TIMES,
 };
 struct jadei_select {
     enum jadei_select_kind kind;
-    enum jadei_op op;
+    const uint8_t *key;
+    size_t key_len;
     char tag;
-    const uint8_t *text;
-    size_t text_len;
-    struct jadei_number number;
+    struct jadei_interval in;
 };
 /** Makes the key of a string in key[JADEI_TERM_KEY_MAX]; returns its length. is_time as jadei_time_of says. */
 size_t jadei_term_key(const char *s, size_t n, bool is_time, uint8_t *key);
@@ -118,6 +127,8 @@ struct jadei_path {
     struct jadei_rows *term_rows;
     uint32_t n_terms, terms_cap;
     uint32_t n_dates, n_longs, n_plains; /* terms by tag */
+    uint32_t value_row;                  /* last row + 1 that gave a value */
+    bool several;                        /* a row has more than one value here */
     struct jadei_column numbers, times;
 };
 jade_code jadei_grow_select(const struct jade_metaindex *ix, uint32_t path,
@@ -131,7 +142,7 @@ void jadei_grow_release(struct jade_metaindex *ix);
  *   0 u32 magic  4 u32 version  8 u32 rows  12 u32 paths  16 u32 unknown_from  20 u32 unknown_to  24 u64 directory
  *   32 ref overflow  48 u64 names  56 u64 size of the names
  * ref: u64 at, u32 n, u32 0. Directory entry, by path name in byte order:
- *   0 u64 name_at  8 u32 name_len  12 u32 0  16 u64 terms_at  24 u64 n_terms
+ *   0 u64 name_at  8 u32 name_len  12 u32 1 when a row has several values  16 u64 terms_at  24 u64 n_terms
  *   32 column numbers  56 column times  80 ref exists  96 ref null  112 ref true  128 ref false
  * column: u64 at, u64 n, u64 1 when it has rests. Term: u64 key_at, u32 key_len, u32 n, u64 at.
  */
@@ -153,6 +164,7 @@ struct jadei_saved_column {
 struct jadei_saved_path {
     const char *name; /* in jade_metaindex.names */
     uint32_t name_len;
+    bool several; /* a row has more than one value here */
     uint64_t terms_at, n_terms;
     struct jadei_saved_column numbers, times;
     struct jadei_ref exists, null, yes, no;
@@ -173,8 +185,8 @@ jade_code jadei_saved_into(const struct jade_metaindex *ix, struct jadei_ref ref
 jade_code jadei_saved_or(const struct jade_metaindex *ix, struct jadei_ref ref,
                          roaring_bitmap_t *into, struct jade_err *err);
 jade_code jadei_saved_column_select(const struct jade_metaindex *ix,
-                                    const struct jadei_saved_column *c, enum jadei_op op,
-                                    struct jadei_number number, roaring_bitmap_t *into,
+                                    const struct jadei_saved_column *c,
+                                    const struct jadei_interval *in, roaring_bitmap_t *into,
                                     struct jade_err *err);
 /** JADE_E_CORRUPT naming the file. */
 jade_code jadei_saved_corrupt(const struct jade_metaindex *ix, const char *what,

@@ -185,7 +185,8 @@ static jade_code save_path(struct saver *s, const struct jadei_path *p,
                            struct jadei_saved_path *out)
 {
     jade_code rc = JADE_OK;
-    *out = (struct jadei_saved_path){.name = p->name, .name_len = p->name_len};
+    *out =
+        (struct jadei_saved_path){.name = p->name, .name_len = p->name_len, .several = p->several};
     JADE_TRY(save_terms(s, p, out));
     JADE_TRY(save_column(s, &p->numbers, &out->numbers));
     JADE_TRY(save_column(s, &p->times, &out->times));
@@ -204,7 +205,7 @@ static void put_directory(struct saver *s, const struct jadei_saved_path *saved,
         const struct jadei_saved_path *p = &saved[i];
         jade_put_u64(&s->buf, names_at);
         jade_put_u32(&s->buf, p->name_len);
-        jade_put_u32(&s->buf, 0);
+        jade_put_u32(&s->buf, p->several);
         jade_put_u64(&s->buf, p->terms_at);
         jade_put_u64(&s->buf, p->n_terms);
         put_column(&s->buf, &p->numbers);

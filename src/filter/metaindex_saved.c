@@ -193,19 +193,19 @@ out:
 }
 
 jade_code jadei_saved_column_select(const struct jade_metaindex *ix,
-                                    const struct jadei_saved_column *c, enum jadei_op op,
-                                    struct jadei_number number, roaring_bitmap_t *into,
+                                    const struct jadei_saved_column *c,
+                                    const struct jadei_interval *in, roaring_bitmap_t *into,
                                     struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jadei_sink sink;
     uint64_t from = 0;
     uint64_t to = c->n;
-    if (op != JADEI_LT && op != JADEI_LTE) {
-        JADE_TRY(column_bound(ix, c, number, op == JADEI_GT, &from, err));
+    if (in->low.set) {
+        JADE_TRY(column_bound(ix, c, in->low.number, in->low.open, &from, err));
     }
-    if (op != JADEI_GT && op != JADEI_GTE) {
-        JADE_TRY(column_bound(ix, c, number, op != JADEI_LT, &to, err));
+    if (in->high.set) {
+        JADE_TRY(column_bound(ix, c, in->high.number, !in->high.open, &to, err));
     }
     if (from >= to) {
         goto out;

@@ -278,6 +278,19 @@ static inline void random_condition(struct jade_random *r, struct jade_buf *b)
         jade_buf_append_str(b, jade_random_below(r, 2) == 0 ? "\"$eq\":" : "\"$ne\":");
         random_scalar(r, b);
         break;
+    case 5: { /* both ends */
+        bool numbers = jade_random_below(r, 2) == 0;
+        for (unsigned i = 0; i < 2; i++) {
+            unsigned open = (unsigned)jade_random_below(r, 2);
+            jade_buf_printf(b, "%s\"%s\":", i > 0 ? "," : "", order[i * 2 + open]);
+            if (numbers == (jade_random_below(r, 10) != 0)) {
+                random_number(r, b);
+            } else {
+                random_string(r, b);
+            }
+        }
+        break;
+    }
     default:
         jade_buf_printf(b, "\"%s\":", PICK(r, order));
         if (jade_random_below(r, 2) == 0) {
