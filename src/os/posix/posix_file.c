@@ -25,16 +25,16 @@ static struct jadei_posix_file *self(struct jade_file *f)
 
 static int open_flags(enum jade_open_mode mode)
 {
+    JADE_ASSERT(mode == JADE_OPEN_READ || mode == JADE_OPEN_WRITE || mode == JADE_OPEN_CREATE);
     switch (mode) {
-    case JADE_OPEN_READ:
-        return O_RDONLY | O_CLOEXEC;
     case JADE_OPEN_WRITE:
         return O_RDWR | O_CLOEXEC;
     case JADE_OPEN_CREATE:
         return O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC;
+    case JADE_OPEN_READ:
+        break;
     }
-    JADE_ASSERT(!"a mode of enum jade_open_mode");
-    return -1;
+    return O_RDONLY | O_CLOEXEC;
 }
 
 /** open(2) on a folder succeeds for reading; refuse it here rather than with a puzzling EISDIR at the first read. */

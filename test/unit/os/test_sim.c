@@ -745,6 +745,39 @@ static void without_memory_calls_fail_and_the_disk_stays_consistent(void **state
     assert_int_equal(jade_alloc_bytes_total(), 0);
 }
 
+static void making_and_copying_a_disk_without_memory_leaves_nothing(void **state)
+{
+    (void)state;
+    struct jade_err err;
+    struct jade_sim *s = NULL;
+    struct jade_sim *c = NULL;
+    uint64_t n = 1;
+    for (bool passed = false; !passed; n++) {
+        jade_alloc_fail_at(n);
+        jade_code rc = jade_sim_new(1, &s, &err);
+        passed = jade_alloc_count() < n;
+        jade_alloc_fail_at(0);
+        assert_int_equal(rc, passed ? JADE_OK : JADE_E_NOMEM);
+        assert_true((s != NULL) == passed && n < 100);
+    }
+    assert_true(n > 3);
+    assert_true(script_without_memory(s));
+    n = 1;
+    for (bool passed = false; !passed; n++) {
+        jade_alloc_fail_at(n);
+        jade_code rc = jade_sim_clone(s, 1, &c, &err);
+        passed = jade_alloc_count() < n;
+        jade_alloc_fail_at(0);
+        assert_int_equal(rc, passed ? JADE_OK : JADE_E_NOMEM);
+        assert_true((c != NULL) == passed && n < 100);
+    }
+    assert_true(n > 3);
+    check_same(s, c);
+    jade_sim_free(c);
+    jade_sim_free(s);
+    assert_int_equal(jade_alloc_bytes_total(), 0);
+}
+
 static void a_clone_is_independent_and_reboots_alike_for_a_seed(void **state)
 {
     (void)state;
@@ -840,6 +873,7 @@ int main(void)
         cmocka_unit_test(damage_shows_to_readers_and_survives_a_reboot),
         cmocka_unit_test(a_kill_keeps_what_is_pending_pending),
         cmocka_unit_test(without_memory_calls_fail_and_the_disk_stays_consistent),
+        cmocka_unit_test(making_and_copying_a_disk_without_memory_leaves_nothing),
         cmocka_unit_test(a_clone_is_independent_and_reboots_alike_for_a_seed),
         cmocka_unit_test(the_clock_moves_only_by_calls_and_advance),
         cmocka_unit_test(a_crash_state_of_a_large_disk_is_cheap),

@@ -75,7 +75,7 @@ static void small_and_huge_reservations(void **state)
     MUST(jade_vmem_grow(&v, 9000, &err));
     assert_int_equal(v.committed, 12288);
     jade_vmem_release(&v);
-    MUST(jade_vmem_init(&v, JADE_TAG_IDS, (size_t)1 << 40,
+    MUST(jade_vmem_init(&v, JADE_TAG_IDS, (size_t)1 << 36,
                         &err)); /* addresses only: costs no memory */
     MUST(jade_vmem_grow(&v, 1, &err));
     v.base[0] = 1;
