@@ -1,5 +1,6 @@
 /* The index answers as the reference does, growing and mapped, whatever documents and filters come. */
 #include "metaindex_test.h"
+#include "os/thread.h"
 
 /* Compares an index with the reference on every row below n_rows; prints the filter of a difference. */
 static void compare(struct corpus *c, struct jade_metaindex *ix, const struct jade_filter *f,
@@ -265,6 +266,63 @@ static void failed_allocations_in_eval_are_errors_and_leak_nothing(void **state)
     corpus_release(&c);
 }
 
+enum { N_THREADS = 4, N_ROUNDS = 30 };
+
+struct reader {
+    struct jade_thread thread;
+    struct corpus *corpus;
+    struct jade_metaindex *ix;
+    const struct jade_filter *filter;
+    uint64_t expected;
+    unsigned wrong;
+};
+
+static void *read_on(void *arg)
+{
+    struct reader *r = arg;
+    for (unsigned i = 0; i < N_ROUNDS; i++) {
+        roaring_bitmap_t *rows = NULL;
+        if (jade_metaindex_eval(r->ix, r->filter, r->corpus->n_rows, NULL, NULL, &rows, NULL) !=
+            JADE_OK) {
+            r->wrong++;
+            continue;
+        }
+        r->wrong += roaring_bitmap_get_cardinality(rows) != r->expected;
+        roaring_bitmap_free(rows);
+    }
+    return NULL;
+}
+
+static void many_threads_read_both_forms_at_once(void **state)
+{
+    (void)state;
+    struct jade_random r;
+    struct corpus c;
+    struct reader readers[2 * N_THREADS];
+    roaring_bitmap_t *rows = NULL;
+    struct jade_filter *f = parse_filter("{\"$or\":[{\"n\":{\"$gte\":2,\"$lt\":9}},"
+                                         "{\"s\":\"red\"},{\"x\":{\"$ne\":true}}]}");
+    jade_random_init(&r, 41);
+    corpus_init(&c);
+    corpus_fill(&c, &r, 3000, false);
+    corpus_save(&c);
+    must(jade_metaindex_eval(c.growing, f, c.n_rows, NULL, NULL, &rows, &err));
+    for (unsigned i = 0; i < 2 * N_THREADS; i++) {
+        readers[i] = (struct reader){.corpus = &c,
+                                     .ix = i % 2 == 0 ? c.growing : c.mapped,
+                                     .filter = f,
+                                     .expected = roaring_bitmap_get_cardinality(rows)};
+        must(jade_thread_start(&readers[i].thread, "reader", 0, read_on, &readers[i], &err));
+    }
+    for (unsigned i = 0; i < 2 * N_THREADS; i++) {
+        jade_thread_join(&readers[i].thread);
+        assert_int_equal(readers[i].wrong, 0);
+    }
+    roaring_bitmap_free(rows);
+    jade_filter_free(f);
+    corpus_release(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +332,7 @@ int main(void)
         cmocka_unit_test(rows_are_read_only_when_the_index_cannot_decide),
         cmocka_unit_test(an_unreadable_row_fails_the_evaluation),
         cmocka_unit_test(failed_allocations_in_eval_are_errors_and_leak_nothing),
+        cmocka_unit_test(many_threads_read_both_forms_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
