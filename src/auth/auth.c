@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "auth_private.h"
+#include "auth/auth_private.h"
 #include "base/alloc.h"
 #include "base/utf8.h"
 

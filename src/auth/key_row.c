@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "auth_private.h"
+#include "auth/auth_private.h"
 #include "format/json.h"
 #include "format/json_out.h"
 

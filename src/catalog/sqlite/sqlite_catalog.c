@@ -16,8 +16,8 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "catalog/catalog.h"
+#include "catalog/sqlite/sqlite_private.h"
 #include "os/thread.h"
-#include "sqlite_private.h"
 
 enum { SCHEMA_VERSION = 1, APPLICATION_ID = 0x4A414445 };
 

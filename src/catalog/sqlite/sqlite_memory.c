@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/alloc.h"
-#include "sqlite_private.h"
+#include "catalog/sqlite/sqlite_private.h"
 
 enum { HEAD = 16 }; /* keeps the alignment of jade_alloc */
 
