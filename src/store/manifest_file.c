@@ -70,6 +70,11 @@ jade_code jade_manifest_load(struct jade_os *os, const char *shard_dir, struct j
     size_t n = 0;
     char path[JADE_PATH_MAX];
     JADE_TRY(current_load(os, shard_dir, &current, err));
+    /*
+     * A process that was killed between the rename of CURRENT and the sync of the folder leaves a name in the page cache only.
+     * Whoever loads it will remove what it does not name, so it has to be stable first.
+     */
+    JADE_TRY(jade_os_sync_dir(os, shard_dir, err));
     JADE_TRY(manifest_path(path, shard_dir, current.manifest, err));
     rc = jade_os_read_file(os, path, MANIFEST_BYTES_MAX, &raw, &n, err);
     if (rc == JADE_E_NOT_FOUND || rc == JADE_E_TOO_LARGE) {

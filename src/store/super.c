@@ -103,6 +103,18 @@ static jade_code read_newest(struct jade_super *s, struct jade_err *err)
     return JADE_OK;
 }
 
+/*
+ * The slot that counts may be in the page cache only, after a kill or a failed sync (P1). The next update overwrites the other
+ * one, so this one has to be on the disk first: the same bytes once more, then a sync that has something to do.
+ */
+static jade_code make_durable(struct jade_super *s, struct jade_err *err)
+{
+    uint8_t raw[JADE_SUPER_SLOT_BYTES];
+    jade_superblock_encode(&s->now, raw);
+    jade_code rc = jade_file_write(s->file, slot_offset(s->now.sequence), raw, sizeof raw, err);
+    return rc != JADE_OK ? rc : jade_file_sync(s->file, err);
+}
+
 jade_code jade_super_open(struct jade_os *os, const char *path, struct jade_super **out,
                           struct jade_err *err)
 {
@@ -119,6 +131,7 @@ jade_code jade_super_open(struct jade_os *os, const char *path, struct jade_supe
     }
     JADE_TRY(jade_file_open(os, path, JADE_OPEN_WRITE, &s->file, err));
     JADE_TRY(read_newest(s, err));
+    JADE_TRY(make_durable(s, err));
     *out = s;
     return JADE_OK;
 out:

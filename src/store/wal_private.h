@@ -108,6 +108,13 @@ jade_code jadei_wal_read_record(struct jadei_wal_reader *r, uint64_t offset,
                                 const uint8_t **payload_out, const char **why_out,
                                 struct jade_err *err);
 
+/** Payload size of the (sound) record at offset. */
+jade_code jadei_wal_read_size(struct jadei_wal_reader *r, uint64_t offset, uint32_t *size_out,
+                              struct jade_err *err);
+/** The bytes from offset on, up to `end` or as many as the window holds: *n_out > 0. */
+jade_code jadei_wal_read_piece(struct jadei_wal_reader *r, uint64_t offset, uint64_t end,
+                               const uint8_t **out, size_t *n_out, struct jade_err *err);
+
 /** What lies behind the end of the log. */
 struct jadei_wal_rest {
     uint64_t nonzero_end; /* offset behind the last byte that is not zero; 0 = all zero */

@@ -1,9 +1,9 @@
 /*
  * Recovery: list the files, read the log in order, and at its end decide between a torn tail and damage (docs/adr/0006).
  *
- * Nothing is changed before that decision. Afterwards, in this order, each step safe to be cut and repeated: the file that was
- * read last is synced (what is replayed now must stay), files whose header was never finished are removed and the folder is
- * synced, then a tail is cut by beginning a new file at its LSN (wal_private.h tells why that is enough).
+ * Nothing is changed before that decision. Afterwards, in this order, each step safe to be cut and repeated: what was read is
+ * made durable, files whose header was never finished are removed, then a tail is cut by beginning a new file at its LSN
+ * (wal_private.h tells why that is enough).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,7 +27,14 @@ struct recovery {
     uint32_t crc;          /* of the record before it */
     uint64_t at;           /* offset in the newest file where it would be */
     uint64_t nonzero_end;  /* behind `at` in the newest file */
+    uint64_t mark;         /* LSN: every record up to here is known to have been synced */
 };
+
+/* The highest durable LSN that is known without reading the log. */
+static uint64_t known_mark(const struct jade_wal_opts *opts)
+{
+    return opts->durable_mark.v > opts->after.v ? opts->durable_mark.v : opts->after.v;
+}
 
 /* ---- listing ---- */
 
@@ -177,6 +184,7 @@ static jade_code read_file(struct recovery *v, size_t i, uint64_t end, const cha
         JADE_TRY(deliver(v, &h, payload, err));
         v->next++;
         v->crc = h.crc;
+        v->mark = h.durable.v > v->mark ? h.durable.v : v->mark;
         v->at += jade_wal_record_bytes(h.size);
         f->bytes += jade_wal_record_bytes(h.size);
     }
@@ -188,8 +196,7 @@ out:
 static jade_code judge_newest(struct recovery *v, const char *why, struct jade_err *err)
 {
     struct jadei_wal_rest rest;
-    uint64_t mark =
-        v->opts->durable_mark.v > v->opts->after.v ? v->opts->durable_mark.v : v->opts->after.v;
+    uint64_t mark = known_mark(v->opts);
     if (v->next <= mark) {
         return corrupt_record(v, v->newest, v->at, why, mark, err);
     }
@@ -284,23 +291,62 @@ out:
     return rc;
 }
 
+/* No sync of the folder: a file that a power cut brings back is judged and removed again. */
 static jade_code remove_unfinished(struct recovery *v, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jade_wal *w = v->w;
     size_t keep = v->newest < w->n_files ? v->newest + 1 : 0;
-    bool any = w->n_files > keep;
     while (w->n_files > keep) {
         char path[JADE_PATH_MAX];
         JADE_TRY(jadei_wal_path(path, w->dir, w->files[w->n_files - 1].generation, err));
         JADE_TRY(jade_os_unlink(w->os, path, err));
         w->n_files--;
     }
-    if (any) {
-        /* It must not come back behind a file that is begun now. */
-        JADE_TRY(jade_os_sync_dir(w->os, w->dir, err));
+out:
+    return rc;
+}
+
+/* Where the first record stands in the newest file that is not known to be on the disk; 0 = not even the header is. */
+static jade_code find_untrusted(struct recovery *v, uint64_t *offset_out, struct jade_err *err)
+{
+    const struct jadei_wal_file *f = &v->w->files[v->newest];
+    jade_code rc = JADE_OK;
+    uint64_t lsn = f->first;
+    *offset_out = v->mark < f->first ? 0 : JADEI_WAL_PAGE_BYTES;
+    while (*offset_out > 0 && lsn < v->next && lsn <= v->mark) {
+        uint32_t size;
+        JADE_TRY(jadei_wal_read_size(&v->r, *offset_out, &size, err));
+        *offset_out += jade_wal_record_bytes(size);
+        lsn++;
     }
 out:
+    return rc;
+}
+
+/*
+ * What was read may be in the page cache only: of a process that was killed, or, worse, of one whose sync failed; then the
+ * pages count as clean, and another sync would do nothing and claim success (P1). So the bytes that no mark vouches for are
+ * written once more, unchanged, and synced, before anything is built on them.
+ */
+static jade_code make_durable(struct recovery *v, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    struct jade_wal *w = v->w;
+    uint64_t offset;
+    JADE_TRY(jadei_wal_reader_open(&v->r, w, w->files[v->newest].generation, err));
+    JADE_TRY(find_untrusted(v, &offset, err));
+    while (offset < v->at) {
+        const uint8_t *p;
+        size_t n;
+        JADE_TRY(jadei_wal_read_piece(&v->r, offset, v->at, &p, &n, err));
+        JADE_TRY(jade_file_write(w->file, offset, p, n, err));
+        offset += n;
+    }
+    JADE_TRY(jade_file_sync(w->file, err));
+    JADE_TRY(jade_os_sync_dir(w->os, w->dir, err));
+out:
+    jadei_wal_reader_close(&v->r);
     return rc;
 }
 
@@ -319,12 +365,7 @@ static jade_code settle(struct recovery *v, struct jade_err *err)
     JADE_TRY(jade_file_open(w->os, path, JADE_OPEN_WRITE, &w->file, err));
     JADE_TRY(jade_file_size(w->file, &w->size, err));
     w->at = v->at;
-    /*
-     * After kill -9 the last records, the header, or the file's own name may be in the page cache only: what is replayed and
-     * appended to from now on has to be stable first.
-     */
-    JADE_TRY(jade_file_sync(w->file, err));
-    JADE_TRY(jade_os_sync_dir(w->os, w->dir, err));
+    JADE_TRY(make_durable(v, err));
     JADE_TRY(remove_unfinished(v, err));
     if (v->nonzero_end > v->at) {
         JADE_TRY(begin_file(v, generation + 1, err));
@@ -362,8 +403,13 @@ jade_code jadei_wal_recover(struct jade_wal *w, const struct jade_wal_opts *opts
                             struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    struct recovery v = {
-        .w = w, .opts = opts, .fn = fn, .ctx = ctx, .rec = rec, .next = opts->after.v + 1};
+    struct recovery v = {.w = w,
+                         .opts = opts,
+                         .fn = fn,
+                         .ctx = ctx,
+                         .rec = rec,
+                         .next = opts->after.v + 1,
+                         .mark = known_mark(opts)};
     jade_buf_init(&v.stale, JADE_TAG_WAL);
     JADE_TRY(list_files(&v, err));
     JADE_TRY(find_newest(&v, err));

@@ -119,6 +119,32 @@ jade_code jadei_wal_read_record(struct jadei_wal_reader *r, uint64_t offset,
     return JADE_OK;
 }
 
+jade_code jadei_wal_read_size(struct jadei_wal_reader *r, uint64_t offset, uint32_t *size_out,
+                              struct jade_err *err)
+{
+    struct jade_wal_header h;
+    const uint8_t *p;
+    jade_code rc = window(r, offset, JADE_WAL_HEADER_BYTES, &p, err);
+    if (rc == JADE_OK && (p == NULL || !jade_wal_header_decode(p, &h))) {
+        rc = jade_fail(err, JADE_E_IO, "the log changed while it was read, at offset %llu",
+                       (unsigned long long)offset);
+    }
+    *size_out = rc == JADE_OK ? h.size : 0;
+    return rc;
+}
+
+jade_code jadei_wal_read_piece(struct jadei_wal_reader *r, uint64_t offset, uint64_t end,
+                               const uint8_t **out, size_t *n_out, struct jade_err *err)
+{
+    *n_out = end - offset < WINDOW_BYTES ? (size_t)(end - offset) : WINDOW_BYTES;
+    jade_code rc = window(r, offset, *n_out, out, err);
+    if (rc == JADE_OK && *out == NULL) {
+        rc = jade_fail(err, JADE_E_IO, "the log became shorter while it was read, at offset %llu",
+                       (unsigned long long)offset);
+    }
+    return rc;
+}
+
 static bool all_zero(const uint8_t *p, size_t n)
 {
     return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);

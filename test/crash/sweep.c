@@ -11,6 +11,7 @@ enum { RANDOM_STATES_DEFAULT = 9, PRINT_MAX = 10 };
 
 /* One crash state: the cut and how the pending effects were drawn. */
 struct state {
+    bool kill; /* reached by a kill: point is the call */
     uint64_t seed, point;
     enum jade_sim_policy policy;
     uint64_t draw;
@@ -79,10 +80,10 @@ static bool check_state(const struct sweep_subject *subject, const struct jade_s
     result->states++;
     if (rc != JADE_OK && result->violations++ < PRINT_MAX) {
         fprintf(stderr,
-                "violation in %s (--seed %" PRIu64 " --point %" PRIu64 ", %s, draw %" PRIu64
+                "violation in %s (--seed %" PRIu64 " --%s %" PRIu64 ", %s, draw %" PRIu64
                 "): %s: %s\n",
-                subject->name, st->seed, st->point, policy_name(st->policy), st->draw,
-                jade_code_name(rc), err.message);
+                subject->name, st->seed, st->kill ? "call" : "point", st->point,
+                policy_name(st->policy), st->draw, jade_code_name(rc), err.message);
     }
     jade_sim_free(disk);
     return true;
@@ -138,23 +139,96 @@ static bool sweep_point(const struct sweep_subject *subject, const struct sweep_
     return ok;
 }
 
+/* Checks what a loss of the page cache leaves after the next process had opened the disk. */
+static bool check_after_kill(const struct sweep_subject *subject, const struct jade_sim *opened,
+                             uint64_t seed, uint64_t call, struct sweep_result *result)
+{
+    static const enum jade_sim_policy policies[] = {JADE_SIM_LOSE_ALL, JADE_SIM_LAST_ONLY,
+                                                    JADE_SIM_RANDOM};
+    for (uint64_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+        struct state st = {.kill = true,
+                           .seed = seed,
+                           .point = call,
+                           .policy = policies[i],
+                           .draw = 2 * (seed * 1000003 + call)};
+        if (!check_state(subject, opened, &st, result)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * The process dies before the `call`-th call of the os, or that call fails for good (a failed sync leaves its pages clean); the
+ * page cache lives. The next process opens the disk, which must work, and only then power goes.
+ */
+static bool sweep_kill(const struct sweep_subject *subject, uint64_t seed, uint64_t call,
+                       struct sweep_result *result, bool *more_out)
+{
+    struct jade_sim *disk = NULL;
+    struct jade_err err = {0};
+    if (jade_sim_new(seed, &disk, &err) != JADE_OK) {
+        fprintf(stderr, "new disk: %s\n", err.message);
+        return false;
+    }
+    subject->reset(subject->ctx);
+    struct jade_os *os = os_for(subject, disk);
+    jade_sim_fail_at(disk, JADE_SIM_ANY, call, JADE_E_IO, true);
+    (void)subject->run(subject->ctx, os, seed, NULL);
+    *more_out = jade_sim_calls(disk, JADE_SIM_ANY) >= call;
+    jade_sim_fail_at(disk, JADE_SIM_ANY, 0, JADE_OK, false);
+    jade_code rc = subject->recover(subject->ctx, os, &err);
+    os_done(subject, os);
+    bool ok = true;
+    if (rc != JADE_OK) {
+        result->states++;
+        if (result->violations++ < PRINT_MAX) {
+            fprintf(stderr,
+                    "violation in %s (--seed %" PRIu64 " --call %" PRIu64
+                    "): opening after a kill: %s: %s\n",
+                    subject->name, seed, call, jade_code_name(rc), err.message);
+        }
+    } else {
+        result->points += *more_out ? 1 : 0;
+        ok = check_after_kill(subject, disk, seed, call, result);
+    }
+    jade_sim_free(disk);
+    return ok;
+}
+
+static bool enough(const struct sweep_opts *opts, const struct sweep_result *result)
+{
+    return opts->violations_max > 0 && result->violations >= opts->violations_max;
+}
+
+/* Every I/O point of one script, then every call; or the one that was asked for. */
+static bool sweep_seed(const struct sweep_subject *subject, const struct sweep_opts *opts,
+                       uint64_t seed, struct sweep_result *result)
+{
+    bool more = opts->only_call == 0;
+    for (uint64_t point = opts->only_point > 0 ? opts->only_point : 1; more; point++) {
+        if (!sweep_point(subject, opts, seed, point, result, &more)) {
+            return false;
+        }
+        more = more && opts->only_point == 0 && !enough(opts, result);
+    }
+    more = opts->only_point == 0 && !enough(opts, result);
+    for (uint64_t call = opts->only_call > 0 ? opts->only_call : 1; more; call++) {
+        if (!sweep_kill(subject, seed, call, result, &more)) {
+            return false;
+        }
+        more = more && opts->only_call == 0 && !enough(opts, result);
+    }
+    return true;
+}
+
 bool sweep_run(const struct sweep_subject *subject, const struct sweep_opts *opts,
                struct sweep_result *result)
 {
     *result = (struct sweep_result){0};
-    for (uint64_t seed = opts->first_seed; seed < opts->first_seed + opts->n_seeds; seed++) {
-        bool more = true;
-        for (uint64_t point = opts->only_point > 0 ? opts->only_point : 1; more; point++) {
-            if (!sweep_point(subject, opts, seed, point, result, &more)) {
-                return false;
-            }
-            if (opts->only_point > 0 ||
-                (opts->violations_max > 0 && result->violations >= opts->violations_max)) {
-                break;
-            }
-        }
-        if (opts->violations_max > 0 && result->violations >= opts->violations_max) {
-            break;
+    for (uint64_t i = 0; i < opts->n_seeds && !enough(opts, result); i++) {
+        if (!sweep_seed(subject, opts, opts->first_seed + i, result)) {
+            return false;
         }
     }
     return true;
@@ -178,7 +252,8 @@ bool sweep_parse(int argc, char **argv, struct sweep_opts *opts, bool *canary_ou
     } known[] = {{"--seed", &opts->first_seed},
                  {"--seeds", &opts->n_seeds},
                  {"--states", &opts->random_states},
-                 {"--point", &opts->only_point}};
+                 {"--point", &opts->only_point},
+                 {"--call", &opts->only_call}};
     for (int i = 1; i < argc; i++) {
         bool taken = strcmp(argv[i], "--canary") == 0;
         *canary_out = *canary_out || taken;
@@ -188,9 +263,10 @@ bool sweep_parse(int argc, char **argv, struct sweep_opts *opts, bool *canary_ou
             }
         }
         if (!taken) {
-            fprintf(stderr,
-                    "%s: expected --seed N, --seeds N, --states N, --point N, --canary; got %s\n",
-                    argv[0], argv[i]);
+            fprintf(
+                stderr,
+                "%s: expected --seed N, --seeds N, --states N, --point N, --call N, --canary; got %s\n",
+                argv[0], argv[i]);
             return false;
         }
     }
@@ -200,7 +276,7 @@ bool sweep_parse(int argc, char **argv, struct sweep_opts *opts, bool *canary_ou
 void sweep_print(const struct sweep_subject *subject, const struct sweep_opts *opts,
                  const struct sweep_result *result)
 {
-    printf("%s: seeds %" PRIu64 "..%" PRIu64 ", I/O points cut: %" PRIu64 "\n", subject->name,
+    printf("%s: seeds %" PRIu64 "..%" PRIu64 ", cuts: %" PRIu64 "\n", subject->name,
            opts->first_seed, opts->first_seed + opts->n_seeds - 1, result->points);
     printf("crash points: %" PRIu64 ", violations: %" PRIu64 "\n", result->states,
            result->violations);

@@ -9,7 +9,8 @@
  *   recover  opens the disk as a start of the program does and closes it again; may fail (power goes a second time in it).
  *   check    recovers and compares with the model; JADE_OK when every promise holds, else an error that says which is broken.
  *            Called several times for one run, on different disks: it must not change the model.
- * A state of every second kind is reached through a recovery that is cut itself.
+ * Half of the random states are reached through a recovery that is cut itself. Besides, the process is killed before every call: the
+ * next one recovers over the living page cache, and only then power goes.
  *
  * A violation prints the arguments that reproduce it. Threads: one.
  */
@@ -37,17 +38,18 @@ struct sweep_subject {
 struct sweep_opts {
     uint64_t first_seed, n_seeds; /* scripts */
     uint64_t random_states;       /* of each cut, beside the three fixed policies */
-    uint64_t only_point;          /* 0 = all */
+    uint64_t only_point;          /* power cut at this I/O point only; 0 = all */
+    uint64_t only_call;           /* killed at this call only; 0 = all */
     uint64_t violations_max;      /* stop after so many; 0 = at the end only */
 };
 
 struct sweep_result {
-    uint64_t points;     /* I/O points cut */
+    uint64_t points;     /* I/O points cut, and calls killed at */
     uint64_t states;     /* crash states checked */
     uint64_t violations; /* 0 is the promise */
 };
 
-/** Defaults, changed by --seed N, --seeds N, --states N, --point N. False (with a line on standard error) for anything else but --canary. */
+/** Defaults, changed by --seed N, --seeds N, --states N, --point N, --call N. False (with a line on standard error) for anything else but --canary. */
 bool sweep_parse(int argc, char **argv, struct sweep_opts *opts, bool *canary_out);
 /** Runs the sweep. False when the harness itself failed (no memory; a script that fails without a cut). */
 bool sweep_run(const struct sweep_subject *subject, const struct sweep_opts *opts,

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "format/codec.h"
+#include "os/thread.h"
 #include "store/blockfile.h"
 #include "store_test.h"
 
@@ -385,6 +386,52 @@ static void blockfile_each_failing_allocation_is_clean(void **state)
     jade_free(p);
 }
 
+/* ---- many readers ---- */
+
+struct reader {
+    struct jade_blockfile *file;
+    uint64_t step;
+    unsigned failed;
+};
+
+static void *read_blocks(void *arg)
+{
+    struct reader *r = arg;
+    uint64_t n = jade_blockfile_size(r->file);
+    for (uint64_t i = 0; i < 400; i++) {
+        uint64_t at = i * r->step % n;
+        if (jade_blockfile_check(r->file, at, 1, NULL) != JADE_OK ||
+            jade_blockfile_data(r->file)[at] == 0) {
+            r->failed++;
+        }
+    }
+    return NULL;
+}
+
+static void blockfile_is_verified_by_many_threads_at_once(void **state)
+{
+    (void)state;
+    enum { THREADS = 4, BYTES = 3000000 };
+    struct jade_sim *s = disk_new();
+    uint8_t *p = pattern(BYTES);
+    struct jade_blockfile *f = NULL;
+    uint32_t crc = write_file(jade_sim_os(s), "f", p, BYTES, BYTES);
+    must(open_it(jade_sim_os(s), "f", crc, &f, &e));
+    struct jade_thread threads[THREADS] = {{0}};
+    struct reader readers[THREADS];
+    for (unsigned i = 0; i < THREADS; i++) {
+        readers[i] = (struct reader){.file = f, .step = 65521 + 2 * i};
+        must(jade_thread_start(&threads[i], "reader", 0, read_blocks, &readers[i], &e));
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        jade_thread_join(&threads[i]);
+        assert_int_equal(readers[i].failed, 0);
+    }
+    jade_blockfile_close(f);
+    jade_free(p);
+    jade_sim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +449,7 @@ int main(void)
         cmocka_unit_test(blockfile_write_error_in_the_middle_is_reported_by_finish_too),
         cmocka_unit_test(blockfile_each_failing_call_is_clean),
         cmocka_unit_test(blockfile_each_failing_allocation_is_clean),
+        cmocka_unit_test(blockfile_is_verified_by_many_threads_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -220,6 +220,20 @@ static void manifest_each_failing_call_and_allocation_leaves_old_or_new(void **s
     }
 }
 
+/* Killed between the rename of CURRENT and the sync of the folder: who loads the new state must be able to rely on it. */
+static void manifest_that_was_loaded_is_durable(void **state)
+{
+    (void)state;
+    struct jade_sim *s = shard_disk();
+    must(publish(jade_sim_os(s), "shard", 1, &e));
+    jade_sim_fail_at(s, JADE_SIM_SYNC_DIR, 2, JADE_E_IO, false); /* the second is CURRENT's */
+    must_fail(JADE_E_IO, publish(jade_sim_os(s), "shard", 2, &e));
+    assert_int_equal(load(jade_sim_os(s), "shard"), 2);
+    jade_sim_reboot(s, JADE_SIM_LOSE_ALL, 1);
+    assert_int_equal(load(jade_sim_os(s), "shard"), 2);
+    jade_sim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +244,7 @@ int main(void)
         cmocka_unit_test(manifest_first_publish_cut_leaves_nothing_or_it),
         cmocka_unit_test(manifest_flip_of_any_byte_is_refused),
         cmocka_unit_test(manifest_missing_or_swapped_file_is_corrupt_not_absent),
+        cmocka_unit_test(manifest_that_was_loaded_is_durable),
         cmocka_unit_test(manifest_each_failing_call_and_allocation_leaves_old_or_new),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -189,6 +189,23 @@ static void super_failed_sync_poisons(void **state)
     }
 }
 
+/* fsync failed, the process ended: the slot that the next one reads is in the page cache only, and counts as clean there. */
+static void super_slot_that_was_read_is_durable(void **state)
+{
+    (void)state;
+    struct jade_sim *s = disk_new();
+    struct jade_os *os = jade_sim_os(s);
+    must(jade_super_create(os, "SUPER", &e));
+    must(update(os, 10, &e));
+    jade_sim_fail_at(s, JADE_SIM_SYNC, 2, JADE_E_IO,
+                     false); /* opening syncs once, the update is next */
+    must_fail(JADE_E_IO, update(os, 20, &e));
+    assert_int_equal(open_get(os).durable.v, 20);
+    jade_sim_reboot(s, JADE_SIM_LOSE_ALL, 1);
+    assert_int_equal(open_get(os).durable.v, 20);
+    jade_sim_free(s);
+}
+
 static jade_code create_and_update(struct jade_os *os, struct jade_err *err)
 {
     jade_code rc = jade_super_create(os, "SUPER", err);
@@ -237,6 +254,7 @@ int main(void)
         cmocka_unit_test(super_one_bad_slot_is_survived_two_are_refused),
         cmocka_unit_test(super_missing_or_short_file),
         cmocka_unit_test(super_failed_sync_poisons),
+        cmocka_unit_test(super_slot_that_was_read_is_durable),
         cmocka_unit_test(super_each_failing_call_and_allocation_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

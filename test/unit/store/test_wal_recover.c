@@ -293,14 +293,41 @@ static void wal_recycled_records_of_another_generation_are_not_read(void **state
     jade_sim_free(s);
 }
 
+/* Sound in itself, but of another place: the wrong chain, file, number. */
+static void wal_sound_record_that_does_not_belong_is_not_read(void **state)
+{
+    (void)state;
+    for (unsigned wrong = 0; wrong < 4; wrong++) {
+        struct jade_sim *s = one_file(3, true);
+        struct jade_wal_opts opts = opts_of(jade_sim_os(s));
+        uint8_t raw[64 + PAYLOAD_MAX], last[64];
+        size_t n;
+        uint8_t *file = slurp(jade_sim_os(s), "wal/1.wal", &n);
+        memcpy(last, file + offset_of(1, 3), sizeof last);
+        jade_free(file);
+        struct jade_wal_header h = {.lsn = {wrong == 1 ? 5 : 4},
+                                    .epoch = {3},
+                                    .generation = wrong == 2 ? 2 : 1,
+                                    .durable = {3},
+                                    .type = JADE_RECORD_UPSERT,
+                                    .prev_crc = jade_load_u32(last + 60) ^ (wrong == 3)};
+        h.size = (uint32_t)payload_of(4, raw + 64);
+        jade_wal_header_encode(&h, raw + 64, raw);
+        poke(jade_sim_os(s), "wal/1.wal", offset_of(1, 4), raw, 64 + h.size);
+        opts.durable_mark = JADE_LSN(3);
+        check_cut(&opts, wrong == 0 ? 4 : 3);
+        jade_sim_free(s);
+    }
+}
+
 /* ---- damage ---- */
 
 static void wal_flip_in_any_durable_record_is_refused(void **state)
 {
     (void)state;
     uint8_t payload[PAYLOAD_MAX];
-    static const uint64_t lsns[] = {1, 5, 9};
-    for (unsigned i = 0; i < 3; i++) {
+    static const uint64_t lsns[] = {1, 5, 8, 9};
+    for (unsigned i = 0; i < 4; i++) {
         uint64_t start = offset_of(1, lsns[i]), n = 64 + payload_of(lsns[i], payload);
         for (uint64_t b = 0; b < n; b++) {
             struct jade_sim *s = one_file(9, true);
@@ -309,7 +336,7 @@ static void wal_flip_in_any_durable_record_is_refused(void **state)
             (void)snprintf(place, sizeof place, "wal file 1: offset %llu",
                            (unsigned long long)start);
             flip(jade_sim_os(s), "wal/1.wal", start + b, (uint8_t)(1u << (b % 8)));
-            if (lsns[i] < 8) {
+            if (lsns[i] < 9) {
                 check_corrupt(&opts,
                               place); /* the marks in later records tell, without the superblock */
             }
@@ -541,6 +568,58 @@ static void wal_flushed_records_survive_a_kill_and_then_a_power_cut(void **state
     jade_sim_free(s);
 }
 
+/*
+ * A sync fails, the process ends, a new one starts: the lost records are still in the page cache, and count as clean there
+ * (P1). What is replayed from it has to be on the disk all the same.
+ */
+static void wal_records_of_a_failed_sync_are_written_again(void **state)
+{
+    (void)state;
+    for (uint64_t synced = 0; synced <= 40; synced += 8) {
+        struct jade_sim *s = wal_disk();
+        struct jade_wal_opts opts = opts_of(jade_sim_os(s));
+        struct jade_wal *w = wal_opened(&opts);
+        append_synced(w, (unsigned)synced);
+        append(w, 3);
+        jade_sim_fail_at(s, JADE_SIM_SYNC, 1, JADE_E_IO, false);
+        must_fail(JADE_E_IO, jade_wal_sync(w, &e));
+        must_fail(JADE_E_POISONED, jade_wal_close(w, &e));
+        w = wal_opened(&opts);
+        assert_int_equal(jade_wal_last(w).v, synced + 3);
+        append_synced(w, 2);
+        jade_sim_reboot(s, JADE_SIM_LOSE_ALL, 1);
+        (void)jade_wal_close(w, NULL);
+        opts.durable_mark = JADE_LSN(synced + 5);
+        check_cut(&opts, synced + 5);
+        jade_sim_free(s);
+    }
+}
+
+/* Killed in the middle of a roll: the new file is seen by the next opening, but its name is in the page cache only. */
+static void wal_file_of_an_unfinished_roll_is_made_durable_before_use(void **state)
+{
+    (void)state;
+    for (unsigned op = JADE_SIM_SYNC; op <= JADE_SIM_SYNC_DIR;
+         op += JADE_SIM_SYNC_DIR - JADE_SIM_SYNC) {
+        struct jade_sim *s = wal_disk();
+        struct jade_wal_opts opts = opts_of(jade_sim_os(s));
+        struct jade_wal *w = wal_opened(&opts);
+        uint64_t g;
+        append_synced(w, 4);
+        jade_sim_fail_at(s, (enum jade_sim_op)op, 1, JADE_E_IO, false);
+        must_fail(JADE_E_IO, jade_wal_roll(w, &g, &e));
+        must_fail(JADE_E_POISONED, jade_wal_close(w, &e));
+        w = wal_opened(&opts);
+        assert_int_equal(jade_wal_generation(w), 2);
+        append_synced(w, 3);
+        jade_sim_reboot(s, JADE_SIM_LOSE_ALL, 1);
+        (void)jade_wal_close(w, NULL);
+        opts.durable_mark = JADE_LSN(7);
+        check_cut(&opts, 7);
+        jade_sim_free(s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +631,7 @@ int main(void)
         cmocka_unit_test(wal_empty_newest_file_is_a_tail),
         cmocka_unit_test(wal_first_file_torn_is_begun_anew),
         cmocka_unit_test(wal_recycled_records_of_another_generation_are_not_read),
+        cmocka_unit_test(wal_sound_record_that_does_not_belong_is_not_read),
         cmocka_unit_test(wal_flip_in_any_durable_record_is_refused),
         cmocka_unit_test(wal_flip_in_an_older_file_is_refused_without_any_mark),
         cmocka_unit_test(wal_lost_end_below_the_durable_mark_is_refused),
@@ -563,6 +643,8 @@ int main(void)
         cmocka_unit_test(wal_flip_of_any_byte_is_refused_or_harmless),
         cmocka_unit_test(wal_read_only_changes_nothing),
         cmocka_unit_test(wal_flushed_records_survive_a_kill_and_then_a_power_cut),
+        cmocka_unit_test(wal_records_of_a_failed_sync_are_written_again),
+        cmocka_unit_test(wal_file_of_an_unfinished_roll_is_made_durable_before_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
