@@ -1,7 +1,8 @@
 /*
- * Filters: the input is a filter, a zero byte, and a document, both JSON. Invariants: a filter that is taken is written, taken
- * again and written the same; its $not says the opposite; a refusal has a code and a message; the metadata index answers as the
- * reference does, for rows with and without the document.
+ * Filters: the input is a filter, a zero byte, and a document, both JSON. Invariants: a filter that
+ * is taken is written, taken again and written the same; its $not says the opposite; a refusal has
+ * a code and a message; the metadata index answers as the reference does, for rows with and without
+ * the document.
  */
 #include <stdint.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static jade_code row_text(void *ctx, uint32_t row, const char **json_out, size_t
     return JADE_OK;
 }
 
-/* Written, read again, written the same; false when the written text is deeper than a filter may be. */
+/* Written, read again, written the same; false when the written text is deeper than a filter may
+ * be. */
 static bool check_round_trip(const struct jade_filter *f, struct jade_json metadata)
 {
     struct jade_buf first, second;

@@ -1,7 +1,7 @@
 /*
- * Saved metadata indexes: the input is the payload of a block file, which gets right checksums, so that the checks behind them are
- * reached. Invariants: it is refused as corrupt or of another version, or every filter is answered, with rows of the segment
- * only, or refused as corrupt.
+ * Saved metadata indexes: the input is the payload of a block file, which gets right checksums, so
+ * that the checks behind them are reached. Invariants: it is refused as corrupt or of another
+ * version, or every filter is answered, with rows of the segment only, or refused as corrupt.
  */
 #include <stdint.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * The filter on one row's JSON: the definition of what a filter means. The index must agree with it.
+ * The filter on one row's JSON: the definition of what a filter means. The index must
+ * agree with it.
  */
 #include <string.h>
 
@@ -94,7 +95,8 @@ struct walk_frame {
     size_t at; /* what is left of the path begins here */
 };
 
-/* An object is entered, and an array whose objects are; an array directly inside an array is not. */
+/* An object is entered, and an array whose objects are; an array directly inside an array is
+   not. */
 static bool enters(struct jade_json parent, struct jade_json v)
 {
     enum jade_json_type type = jade_json_type(v);
@@ -103,8 +105,9 @@ static bool enters(struct jade_json parent, struct jade_json v)
 }
 
 /*
- * A member leads on when its key is the whole rest of the path, or the part of it before a dot. A key may hold dots itself, so
- * each member is tried, and {"a.b": 1} and {"a": {"b": 1}} are the same path. Returns where the rest begins, 0 when it does not lead on.
+ * A member leads on when its key is the whole rest of the path, or the part of it before a dot. A
+ * key may hold dots itself, so each member is tried, and {"a.b": 1} and {"a": {"b": 1}} are the
+ * same path. Returns where the rest begins, 0 when it does not lead on.
  */
 static size_t follow(const char *path, size_t path_len, size_t at, struct jade_str key,
                      bool *ends_out)

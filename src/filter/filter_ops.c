@@ -62,8 +62,8 @@ static unsigned least(unsigned a, unsigned b)
 }
 
 /*
- * Edit distance where neighbours swapped count once (Damerau 1964, in the restricted form), letters without case; three rows of
- * the table are enough.
+ * Edit distance where neighbours swapped count once (Damerau 1964, in the restricted form), letters
+ * without case; three rows of the table are enough.
  */
 static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {

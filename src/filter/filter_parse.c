@@ -1,5 +1,6 @@
 /*
- * JSON to tree. One loop over a stack of open containers: filter objects, lists of $and and $or, conditions of a field.
+ * JSON to tree. One loop over a stack of open containers: filter objects, lists of $and and $or,
+ * conditions of a field.
  */
 #include <string.h>
 
@@ -163,7 +164,8 @@ out:
     return rc;
 }
 
-/* A leaf on a path, with the scalars of v (a scalar, or a list of them) as values; v NULL for none. */
+/* A leaf on a path, with the scalars of v (a scalar, or a list of them) as values; v NULL for
+ * none. */
 static jade_code add_leaf(struct parse *p, enum jadei_op op, const struct frame *field,
                           const struct jade_json *v)
 {
@@ -353,7 +355,8 @@ static bool key_is(struct jade_str key, const char *text)
     return key.n == strlen(text) && memcmp(key.p, text, key.n) == 0;
 }
 
-/* must, should, must_not at the top with a list of filters: Qdrant's names. With anything else they are fields. */
+/* must, should, must_not at the top with a list of filters: Qdrant's names. With anything else they
+ * are fields. */
 static jade_code parse_alias(struct parse *p, struct jade_str key, struct jade_json v,
                              bool *taken_out)
 {

@@ -1,10 +1,15 @@
 /*
- * Inside of the filter folder: the parsed tree, exact values, and the walk over metadata that indexing uses.
+ * Inside of the filter folder: the parsed tree, exact values, and the walk over metadata that
+ * indexing uses.
  *
- * The tree is one array in pre-order. A node's subtree is [i, nodes[i].end): its first child is i + 1, the next child begins where the
- * former ends. Evaluation runs over the array with a small stack of open nodes, never by recursion.
- * Invariants: 1. AND and OR have at least two children, NOT has one, leaves none. An object without members is the leaf ALL.
- * 2. At most JADEI_NODE_DEPTH_MAX nodes are open at once. 3. Offsets point into `bytes`.
+ * The tree is one array in pre-order. A node's subtree is [i, nodes[i].end): its first child is
+ * node i + 1, the next child begins where the former ends. Evaluation runs over the array with a
+ * small stack of open nodes, never by recursion.
+ * Invariants
+ * 1. AND and OR have at least two children, NOT has one, leaves none. An object without members is
+ *    the leaf ALL.
+ * 2. At most JADEI_NODE_DEPTH_MAX nodes are open at once.
+ * 3. Offsets point into `bytes`.
  */
 #ifndef JADE_FILTER_FILTER_PRIVATE_H
 #define JADE_FILTER_FILTER_PRIVATE_H
@@ -17,9 +22,11 @@
 #include "filter/filter.h"
 
 enum {
-    /* A filter level opens at most three nodes: its list, the object in it, a field's own conditions; then the leaf's NOT. */
+    /* A filter level opens at most three nodes: its list, the object in it, a field's own
+       conditions; then the leaf's NOT. */
     JADEI_NODE_DEPTH_MAX = 3 * (int)JADE_FILTER_DEPTH_MAX + 4,
-    /* Containers open at once in a walk over metadata; deeper ones are refused at the door and not looked into here. */
+    /* Containers open at once in a walk over metadata; deeper ones are refused at the door and not
+       looked into here. */
     JADEI_WALK_DEPTH_MAX = (int)JADE_METADATA_DEPTH_MAX + 2,
     /* Longer dotted paths are not indexed; their rows are matched one by one. */
     JADEI_PATH_MAX = 1024,
@@ -28,8 +35,9 @@ enum {
 };
 
 /**
- * A number that compares exactly across int64, uint64 and double: `key` orders the nearest double, `rest` is what the number
- * exceeds that double by (0 for doubles, within +-1024 for integers). Equal numbers of different types are equal in both.
+ * A number that compares exactly across int64, uint64 and double: `key` orders the nearest double,
+ * `rest` is what the number exceeds that double by (0 for doubles, within +-1024 for integers).
+ * Equal numbers of different types are equal in both.
  */
 struct jadei_number {
     uint64_t key;

@@ -25,8 +25,9 @@ struct jadei_number jadei_number_of_double(double d)
 }
 
 /*
- * Conversion to double rounds monotonically, so the nearest double decides the order, and among integers with the same nearest
- * double the difference to it does. The difference is taken modulo 2^64: it is at most 1024 either way.
+ * Conversion to double rounds monotonically, so the nearest double decides the order, and among
+ * integers with the same nearest double the difference to it does. The difference is taken modulo
+ * 2^64: it is at most 1024 either way.
  */
 struct jadei_number jadei_number_of_uint(uint64_t u)
 {

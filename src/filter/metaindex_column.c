@@ -1,8 +1,9 @@
 /*
  * Columns of numbers and times of a growing index, and the sink that turns many rows into a bitmap.
  *
- * Entries are appended; each full chunk of JADEI_CHUNK is sorted once, so that a range costs two binary searches a chunk and a scan of
- * the unsorted rest. Nothing moves between chunks: an add never waits for more than one small sort.
+ * Entries are appended; each full chunk of JADEI_CHUNK is sorted once, so that a range costs two
+ * binary searches a chunk and a scan of the unsorted rest. Nothing moves between chunks: an add
+ * never waits for more than one small sort.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /*
- * A filter on an index. Each node gives two sets: `yes`, the rows that match for certain, and `more`, those that may match besides.
- * `more` comes from over-long strings and from rows with unindexed paths; it is carried through AND, OR and NOT, and what is left of
- * it at the end is decided on the rows themselves, with jade_filter_match.
+ * A filter on an index. Each node gives two sets: `yes`, the rows that match for certain, and
+ * `more`, those that may match besides. `more` comes from over-long strings and from rows with
+ * unindexed paths; it is carried through AND, OR and NOT, and what is left of it at the end is
+ * decided on the rows themselves, with jade_filter_match.
  */
 #include "base/assert.h"
 #include "filter/metaindex_private.h"
@@ -187,8 +188,9 @@ out:
 }
 
 /*
- * The next node, when it and this one are the two ends of one interval and may be taken as such: neighbours in an AND, of one path
- * where no row has two values (with two, each end may hold for another one), both numbers, both dates, or both other strings.
+ * The next node, when it and this one are the two ends of one interval and may be taken as such:
+ * neighbours in an AND, of one path where no row has two values (with two, each end may hold for
+ * another one), both numbers, both dates, or both other strings.
  */
 static const struct jadei_node *partner_of(const struct leaf *l)
 {
@@ -457,7 +459,8 @@ out:
     return rc;
 }
 
-/* Rows that an error left half indexed are uncertain whatever the index says; rows past the end do not exist. */
+/* Rows that an error left half indexed are uncertain whatever the index says; rows past the end do
+ * not exist. */
 static jade_code clip(const struct eval *e, struct set *s)
 {
     jade_code rc = JADE_OK;

@@ -170,7 +170,7 @@ out:
 static jade_code add_value(struct jade_metaindex *ix, struct jadei_path *p, uint32_t row,
                            struct jade_json v, struct jade_err *err)
 {
-    /* Containers count as a value too: it costs nothing, and "one value a row" stays easy to see. */
+    /* Containers count as a value too: so "one value a row" stays easy to see. */
     p->several = p->several || p->value_row == row + 1;
     p->value_row = row + 1;
     switch (jade_json_type(v)) {

@@ -1,6 +1,7 @@
 /*
- * The mapped form: directory in memory, everything else read from the file when a filter asks for it. Nothing decoded is kept:
- * a bitmap of a million rows is read, checked and decoded in well under a millisecond, and a cache would need a bound and a lock.
+ * The mapped form: directory in memory, everything else read from the file when a filter asks for
+ * it. Nothing decoded is kept: a bitmap of a million rows is read, checked and decoded in well
+ * under a millisecond, and a cache would need a bound and a lock.
  */
 #include <string.h>
 

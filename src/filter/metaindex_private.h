@@ -1,10 +1,14 @@
 /*
- * Inside of the metadata index: row sets, number columns, paths, and what a form of the index can be asked.
+ * Inside of the metadata index: row sets, number columns, paths, and what a form of the index can
+ * be asked.
  *
- * A path owns: the rows where it is there, where it is null, true, false; a dictionary of strings ("terms") to rows; a column of
- * numbers; and a column of the strings that are dates, as times. A term's key is one tag byte and the string:
- *     'D' a string that is also a date   'S' another string   'L' the 64-bit hash of a string over JADE_METAINDEX_STRING_MAX
- * so that the sorted dictionary of a file holds dates, long strings and other strings in three runs.
+ * A path owns: the rows where it is there, where it is null, true, false; a dictionary of strings
+ * ("terms") to rows; a column of numbers; and a column of the strings that are dates, as times.
+ * A term's key is one tag byte and the string:
+ *     'D'  a string that is also a date
+ *     'L'  the 64-bit hash of a string over JADE_METAINDEX_STRING_MAX
+ *     'S'  another string
+ * so that the sorted dictionary of a file holds them in three runs.
  */
 #ifndef JADE_FILTER_METAINDEX_PRIVATE_H
 #define JADE_FILTER_METAINDEX_PRIVATE_H
@@ -33,14 +37,16 @@ struct jadei_rows {
         struct jadei_bits *bits; /* above */
     } as;
 };
-/** Adds a row that is at least the last one; the same again changes nothing. `bytes` counts the memory taken. */
+/** Adds a row that is at least the last one; the same again changes nothing. `bytes` counts the
+ * memory taken. */
 jade_code jadei_rows_add(struct jadei_rows *r, uint32_t row, uint64_t *bytes, struct jade_err *err);
 void jadei_rows_release(struct jadei_rows *r);
 struct jadei_sink;
 void jadei_rows_into(const struct jadei_rows *r, struct jadei_sink *sink);
 void jadei_rows_or(const struct jadei_rows *r, roaring_bitmap_t *into);
 
-/** Where a saved set is: the row itself when n is 1, else the offset of u32 rows, or of u32 size and portable roaring bytes. */
+/** Where a saved set is: the row itself when n is 1, else the offset of u32 rows, or of u32 size
+ * and portable roaring bytes. */
 struct jadei_ref {
     uint64_t at;
     uint32_t n;
@@ -84,7 +90,8 @@ jade_code jadei_column_select(const struct jadei_column *c, const struct jadei_i
                               roaring_bitmap_t *into, struct jade_err *err);
 struct jadei_number jadei_number_of_time(int64_t time_us);
 
-/** Collects rows in any order, repeats allowed; cheaper than adding them to a bitmap one by one when they are many. */
+/** Collects rows in any order, repeats allowed; cheaper than adding them to a bitmap one by one
+ * when they are many. */
 struct jadei_sink {
     uint64_t *words; /* NULL: rows go straight into the bitmap */
     size_t n_words;
@@ -115,7 +122,8 @@ struct jadei_select {
     char tag;
     struct jadei_interval in;
 };
-/** Makes the key of a string in key[JADEI_TERM_KEY_MAX]; returns its length. is_time as jadei_time_of says. */
+/** Makes the key of a string in key[JADEI_TERM_KEY_MAX]; returns its length. is_time as
+ * jadei_time_of says. */
 size_t jadei_term_key(const char *s, size_t n, bool is_time, uint8_t *key);
 
 /* ---- growing form (metaindex_grow.c) ---- */
@@ -138,13 +146,17 @@ jade_code jadei_grow_select(const struct jade_metaindex *ix, uint32_t path,
 void jadei_grow_release(struct jade_metaindex *ix);
 
 /* ---- mapped form (metaindex_map.c, metaindex_saved.c; written by metaindex_save.c) ----
- * Payload: sets, keys, tables and columns of each path, then all names, then the directory, then a tail of 64 bytes:
- *   0 u32 magic  4 u32 version  8 u32 rows  12 u32 paths  16 u32 unknown_from  20 u32 unknown_to  24 u64 directory
- *   32 ref overflow  48 u64 names  56 u64 size of the names
- * ref: u64 at, u32 n, u32 0. Directory entry, by path name in byte order:
- *   0 u64 name_at  8 u32 name_len  12 u32 1 when a row has several values  16 u64 terms_at  24 u64 n_terms
- *   32 column numbers  56 column times  80 ref exists  96 ref null  112 ref true  128 ref false
- * column: u64 at, u64 n, u64 1 when it has rests. Term: u64 key_at, u32 key_len, u32 n, u64 at.
+ * docs/formats/metaindex.md has every byte. Payload: sets, keys, tables and columns of each path,
+ * then all names, then the directory by name, then a tail of 64 bytes:
+ *      0 u32 magic         4 u32 version          8 u32 rows              12 u32 paths
+ *     16 u32 unknown_from 20 u32 unknown_to      24 u64 directory         32 ref overflow
+ *     48 u64 names        56 u64 bytes of the names
+ * Directory entry:
+ *      0 u64 name_at       8 u32 name_len        12 u32 1: a row has several values
+ *     16 u64 terms_at     24 u64 n_terms         32 column numbers        56 column times
+ *     80 ref exists       96 ref null           112 ref true             128 ref false
+ * ref: u64 at, u32 n, u32 0. Column: u64 at, u64 n, u64 1 when it has rests.
+ * Term: u64 key_at, u32 key_len, u32 n, u64 at.
  */
 enum {
     JADEI_DIR_ENTRY_BYTES = 144,
@@ -156,7 +168,8 @@ enum {
 #define JADEI_MIX_MAGIC   0x3058494Du /* "MIX0" */
 #define JADEI_MIX_VERSION 1u
 
-/** A saved column: keys u64[n], rows u32[n], then, when has_rest, rests i16[n]; sorted by number, then row. */
+/** A saved column: keys u64[n], rows u32[n], then, when has_rest, rests i16[n]; sorted by number,
+ * then row. */
 struct jadei_saved_column {
     uint64_t at, n;
     bool has_rest;
@@ -176,7 +189,8 @@ bool jadei_map_find(const struct jade_metaindex *ix, const char *name, size_t le
                     uint32_t *index_out);
 /** Frees what the mapped form holds (not the file). */
 void jadei_map_release(struct jade_metaindex *ix);
-/** Copies payload bytes out: bounds, checksums and a failing disk are errors. The only way this folder reads a mapping. */
+/** Copies payload bytes out: bounds, checksums and a failing disk are errors. The only way this
+ * folder reads a mapping. */
 jade_code jadei_saved_copy(const struct jade_metaindex *ix, uint64_t at, uint64_t n, void *to,
                            struct jade_err *err);
 /** Adds a saved set, to a sink or to a bitmap. */
@@ -196,7 +210,8 @@ struct jade_metaindex {
     uint32_t n_rows; /* greatest row + 1 */
     uint32_t n_paths;
     uint64_t bytes; /* row sets, columns, tables */
-    /* Rows [unknown_from, unknown_to) may be indexed in part: an error came in between. No allocation is needed to note one. */
+    /* Rows [unknown_from, unknown_to) may be indexed in part: an error came in between. No
+     * allocation is needed to note one. */
     uint32_t unknown_from, unknown_to;
 
     /* growing */

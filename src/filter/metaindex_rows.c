@@ -1,5 +1,6 @@
 /*
- * Row sets: one row inline, a few in a list, many in a roaring bitmap; their saved form; and the check of saved bitmaps.
+ * Row sets: one row inline, a few in a list, many in a roaring bitmap; their saved form; and the
+ * check of saved bitmaps.
  */
 #include <string.h>
 
@@ -7,7 +8,8 @@
 #include "filter/metaindex_private.h"
 #include "format/codec.h"
 
-/* Roaring allocates by itself: what it takes is measured at each doubling and accounted under our tag. */
+/* Roaring allocates by itself: what it takes is measured at each doubling and accounted under our
+ * tag. */
 struct jadei_bits {
     roaring_bitmap_t *set;
     uint64_t accounted;
@@ -150,7 +152,7 @@ jade_code jadei_rows_save(const struct jadei_rows *r, struct jade_buf *b, uint64
     return jade_buf_status(b, err);
 }
 
-/* ---- check of portable bitmaps (RoaringFormatSpec, "Specification of the compressed-bitmap formats") ---- */
+/* ---- check of portable bitmaps (RoaringFormatSpec) ---- */
 
 enum {
     COOKIE_ARRAYS = 12346,

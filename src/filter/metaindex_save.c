@@ -1,5 +1,6 @@
 /*
- * A growing index into a block file (layout in metaindex_private.h). Reads the index only: searches may go on meanwhile.
+ * A growing index into a block file (layout in metaindex_private.h). Reads the index only: searches
+ * may go on meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>

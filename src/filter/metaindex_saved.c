@@ -1,6 +1,6 @@
 /*
- * Reading the saved parts: bytes, row sets, columns. Nothing of a file is believed before it was checked: checksums are the block
- * file's part, here every offset, count, order and row number is.
+ * Reading the saved parts: bytes, row sets, columns. Nothing of a file is believed before it was
+ * checked: checksums are the block file's part, here every offset, count, order and row number is.
  */
 #include <string.h>
 

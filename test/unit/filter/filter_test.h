@@ -1,4 +1,5 @@
-/* What the filter tests share: checked calls, parsing of literals, and a random source of documents and filters. */
+/* What the filter tests share: checked calls, parsing of literals, and a random source of documents
+ * and filters. */
 #ifndef JADE_TEST_FILTER_TEST_H
 #define JADE_TEST_FILTER_TEST_H
 
@@ -202,7 +203,8 @@ static inline void random_items(struct jade_random *r, struct jade_buf *b)
     jade_buf_append_byte(b, ']');
 }
 
-/* An object with some of the fields of PATHS; many_keys adds names without end, to overflow the path table. */
+/* An object with some of the fields of PATHS; many_keys adds names without end, to overflow the
+ * path table. */
 static inline void random_document(struct jade_random *r, struct jade_buf *b, bool many_keys)
 {
     static const char *const plain[] = {"s", "n", "d", "b", "x", "a", "o.s", "", "o."};
@@ -324,7 +326,8 @@ static inline void random_field(struct jade_random *r, struct jade_buf *b, bool 
     }
 }
 
-/* A filter of up to `depth` levels of logic. Recursion here is bounded by depth, a constant of the test. */
+/* A filter of up to `depth` levels of logic. Recursion here is bounded by depth, a constant of the
+ * test. */
 static inline void random_filter_object(struct jade_random *r, struct jade_buf *b, unsigned depth,
                                         bool many_keys)
 {

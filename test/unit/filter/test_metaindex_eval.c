@@ -1,8 +1,10 @@
-/* The index answers as the reference does, growing and mapped, whatever documents and filters come. */
+/* The index answers as the reference does, growing and mapped, whatever documents and filters come.
+ */
 #include "metaindex_test.h"
 #include "os/thread.h"
 
-/* Compares an index with the reference on every row below n_rows; prints the filter of a difference. */
+/* Compares an index with the reference on every row below n_rows; prints the filter of a
+ * difference. */
 static void compare(struct corpus *c, struct jade_metaindex *ix, const struct jade_filter *f,
                     const uint8_t *expected, uint32_t n_rows, const char *what)
 {

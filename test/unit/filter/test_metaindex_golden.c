@@ -1,6 +1,7 @@
 /*
- * The saved form of version 1: the kept file is read with every answer right, and the same documents give the same bytes.
- * `test_metaindex_golden --write` writes a file that is not there yet (a new version), and never replaces one.
+ * The saved form of version 1: the kept file is read with every answer right, and the same
+ * documents give the same bytes. `test_metaindex_golden --write` writes a file that is not there
+ * yet (a new version), and never replaces one.
  */
 #include "golden/golden_metaindex_v1.h"
 #include "metaindex_test.h"

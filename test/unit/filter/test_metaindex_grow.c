@@ -1,4 +1,5 @@
-/* Growing: memory is counted, a failed add loses nothing, rows beyond the path table are still found. */
+/* Growing: memory is counted, a failed add loses nothing, rows beyond the path table are still
+ * found. */
 #include "metaindex_test.h"
 
 static void memory_is_counted_and_freed(void **state)
@@ -54,7 +55,8 @@ static const char *const FILTERS[] = {
     "{\"d\":{\"$gte\":\"2024-01-01\"}}",
 };
 
-/* A row whose add failed at any allocation is found by every filter that it matches, before and after saving. */
+/* A row whose add failed at any allocation is found by every filter that it matches, before and
+ * after saving. */
 static void a_row_whose_add_failed_is_still_answered_exactly(void **state)
 {
     (void)state;
@@ -91,6 +93,29 @@ static void a_row_whose_add_failed_is_still_answered_exactly(void **state)
     }
     print_message("%llu allocations failed in turn\n", (unsigned long long)n - 1);
     assert_true(n > 20);
+}
+
+static void unknown_rows_are_matched_by_their_text(void **state)
+{
+    (void)state;
+    struct corpus c;
+    struct jade_json_parser *p = new_parser();
+    static const char doc[] = "{\"a\":1,\"s\":\"zz\",\"t\":\"x\"}";
+    corpus_init(&c);
+    corpus_add(&c, p, doc, sizeof doc - 1);
+    for (unsigned i = 0; i < 2; i++) {
+        corpus_note(&c, doc, sizeof doc - 1);
+        jade_metaindex_add_unknown(c.growing, c.n_rows - 1);
+        corpus_add(&c, p, "{\"a\":2}", 7);
+    }
+    corpus_save(&c);
+    for (size_t i = 0; i < sizeof FILTERS / sizeof FILTERS[0]; i++) {
+        check_every_row(&c, c.growing, FILTERS[i]);
+        check_every_row(&c, c.mapped, FILTERS[i]);
+    }
+    assert_true(c.n_row_calls > 0);
+    jade_json_parser_free(p);
+    corpus_release(&c);
 }
 
 static void paths_stop_at_their_limit_and_later_ones_are_matched_by_row(void **state)
@@ -153,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_counted_and_freed),
         cmocka_unit_test(a_row_whose_add_failed_is_still_answered_exactly),
+        cmocka_unit_test(unknown_rows_are_matched_by_their_text),
         cmocka_unit_test(paths_stop_at_their_limit_and_later_ones_are_matched_by_row),
         cmocka_unit_test(overlong_paths_are_matched_by_row),
     };

@@ -1,4 +1,5 @@
-/* Saved indexes: failures while saving and opening are errors; a damaged file is refused or answers something, and never crashes. */
+/* Saved indexes: failures while saving and opening are errors; a damaged file is refused or answers
+ * something, and never crashes. */
 #include "format/codec.h"
 #include "metaindex_test.h"
 
@@ -72,7 +73,8 @@ static void a_mapped_index_of_few_paths_takes_little_memory(void **state)
     corpus_release(&c);
 }
 
-/* Writes payload bytes as a block file with right checksums and maps it; NULL when it is refused. */
+/* Writes payload bytes as a block file with right checksums and maps it; NULL when it is refused.
+ */
 static struct jade_metaindex *map_bytes(struct corpus *c, const uint8_t *p, size_t n,
                                         struct jade_blockfile **file_out)
 {
@@ -177,7 +179,8 @@ static void damage_with_right_checksums_never_crashes(void **state)
     corpus_release(&c);
 }
 
-/* Bytes changed on the disk, under the checksums: every damaged block that an answer needs is an error. */
+/* Bytes changed on the disk, under the checksums: every damaged block that an answer needs is an
+ * error. */
 static void damage_on_the_disk_is_an_error_and_never_a_wrong_answer(void **state)
 {
     (void)state;

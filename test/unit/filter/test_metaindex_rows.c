@@ -1,4 +1,5 @@
-/* Row sets hold what was added in every size; saved bitmaps are believed only when they are well formed. */
+/* Row sets hold what was added in every size; saved bitmaps are believed only when they are well
+ * formed. */
 #include "filter/metaindex_private.h"
 #include "filter_test.h"
 
@@ -94,7 +95,8 @@ static void portable_bitmaps_pass_and_damaged_ones_are_refused_or_sound(void **s
             p[at] ^= (uint8_t)(1u << jade_random_below(&r, 8));
             if (!jadei_bitmap_valid(p, n, count, n_rows)) {
                 refused++;
-            } else { /* another set of as many rows below n_rows, or only the unused offsets changed */
+            } else { /* another set of as many rows below n_rows, or only the unused offsets changed
+                      */
                 roaring_bitmap_t *other =
                     roaring_bitmap_portable_deserialize_safe((const char *)p, n);
                 assert_non_null(other);
