@@ -124,6 +124,7 @@ static void folded_forms_are_bit_equal(void **state)
     expect_equal("one, two!", "  One -- TWO ");
 }
 
+/* Order only: how much nearer depends on the corpus, and that of this test is ten sentences. */
 static void alike_texts_are_nearer_than_others(void **state)
 {
     (void)state;
@@ -135,8 +136,8 @@ static void alike_texts_are_nearer_than_others(void **state)
         {"a large African mammal with a trunk", "a large African antelope with curved horns",
          "a person who plays an instrument"},
         {"elephnat", "elephant", "telephone"}, /* letters swapped */
-        {"mathematical", "mathematics", "thermometer"},
-        {"colour", "color", "dollar"},
+        {"mathematical", "mathematics", "thematic"},
+        {"colour", "color", "collar"},
         {"flying machines", "a machine that flies", "a singing voice"},
         {"\xE6\x9D\xB1\xE4\xBA\xAC\xE5\xA4\xA7\xE5\xAD\xA6", "\xE6\x9D\xB1\xE4\xBA\xAC",
          "\xE5\xA4\xA7\xE9\x98\xAA"},
@@ -145,11 +146,11 @@ static void alike_texts_are_nearer_than_others(void **state)
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double near = similarity(trained, cases[i].text, cases[i].near);
         double far = similarity(trained, cases[i].text, cases[i].far);
-        if (near < far + 0.1) {
+        if (near <= far) {
             print_error("\"%s\": %.3f to \"%s\", %.3f to \"%s\"\n", cases[i].text, near,
                         cases[i].near, far, cases[i].far);
         }
-        assert_true(near >= far + 0.1);
+        assert_true(near > far);
     }
 }
 
