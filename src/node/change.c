@@ -181,16 +181,13 @@ out:
 /** Waits for the calls that run, closes the shard, removes the files. What fails here is logged: the database is deleted already. */
 static void clear_away(struct jade_node *n, struct jade_database *db)
 {
-    enum { STEP_US = 60 * 1000000 };
     struct jade_err own = {0};
     bool closed = false;
     jadei_jobs_cancel_of(db);
-    while (!closed) {
-        if (jadei_database_close(db, 0, jade_os_mono_us(n->os) + STEP_US, &closed, &own) !=
-            JADE_OK) {
-            jade_log_err(JADE_LOG_WARN, JADEI_ROOM, "closing a deleted database", &own);
-        }
+    if (jadei_database_close(db, 0, UINT64_MAX, &closed, &own) != JADE_OK) {
+        jade_log_err(JADE_LOG_WARN, JADEI_ROOM, "closing a deleted database", &own);
     }
+    JADE_ASSERT(closed); /* there is no deadline */
     if (jadei_folder_remove(n, db->id, &own) != JADE_OK) {
         jade_log_err(JADE_LOG_WARN, JADEI_ROOM, "a deleted database is swept at the next start",
                      &own);
