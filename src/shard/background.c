@@ -22,7 +22,7 @@ static uint32_t unclaimed(struct jadei_segment *seg)
 {
     /* index_mutex is held */
     uint32_t n = atomic_load_explicit(&seg->n_rows, memory_order_acquire);
-    if (n < JADEI_GRAPH_ROWS_MIN) {
+    if (n < seg->graph_rows_min) {
         return 0;
     }
     uint32_t failed = 0;
@@ -44,7 +44,7 @@ static bool claim(struct jadei_segment *seg, struct jadei_claim *out)
         }
     }
     uint32_t n = atomic_load_explicit(&seg->n_rows, memory_order_acquire);
-    if (!got && n >= JADEI_GRAPH_ROWS_MIN && seg->index_next < n &&
+    if (!got && n >= seg->graph_rows_min && seg->index_next < n &&
         seg->n_claims < JADEI_CLAIMS_MAX) {
         uint32_t last = n - seg->index_next > JADEI_INDEX_CHUNK_ROWS
                             ? seg->index_next + JADEI_INDEX_CHUNK_ROWS
@@ -83,7 +83,7 @@ static void claim_end(struct jadei_segment *seg, const struct jadei_claim *c, ui
 static bool graph_finished(struct jadei_segment *seg)
 {
     uint32_t n = atomic_load_explicit(&seg->n_rows, memory_order_acquire);
-    return !wants_graph(seg) || n < JADEI_GRAPH_ROWS_MIN ||
+    return !wants_graph(seg) || n < seg->graph_rows_min ||
            atomic_load_explicit(&seg->n_indexed, memory_order_acquire) == n;
 }
 

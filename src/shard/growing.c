@@ -69,6 +69,7 @@ jade_code jadei_growing_new(const struct jade_shard_config *config, struct jadei
         return jade_fail(err, JADE_E_NOMEM, "growing segment");
     }
     g->dim = config->dim;
+    g->graph_rows_min = config->graph_rows_min;
     jade_rwlock_init(&g->ids_lock);
     jade_rwlock_init(&g->meta_lock);
     jade_mutex_init(&g->index_mutex);

@@ -237,7 +237,7 @@ out:
 static jade_code finish_graph(struct jade_shard *s, struct jadei_segment *g, struct jade_err *err)
 {
     uint32_t n = atomic_load(&g->n_rows);
-    while (g->index && g->index->params.kind != JADE_INDEX_FLAT && n >= JADEI_GRAPH_ROWS_MIN &&
+    while (g->index && g->index->params.kind != JADE_INDEX_FLAT && n >= g->graph_rows_min &&
            atomic_load(&g->n_indexed) < n) {
         if (atomic_load(&s->stopping)) {
             return jade_fail(err, JADE_E_CANCELLED, "the database is closing");
@@ -283,8 +283,8 @@ jade_code jadei_seal_frozen(struct jade_shard *s, bool finish, struct jade_err *
         uint32_t n = atomic_load(&g->n_rows);
         if (finish) {
             JADE_TRY(finish_graph(s, g, err));
-        } else if (g->index && g->index->params.kind != JADE_INDEX_FLAT &&
-                   n >= JADEI_GRAPH_ROWS_MIN && atomic_load(&g->n_indexed) < n) {
+        } else if (g->index && g->index->params.kind != JADE_INDEX_FLAT && n >= g->graph_rows_min &&
+                   atomic_load(&g->n_indexed) < n) {
             return JADE_OK;
         }
         JADE_TRY(seal_one(s, g, err));

@@ -440,7 +440,8 @@ static jade_code write_graph(struct writer *x, struct jade_err *err)
     struct build_rows b = {0};
     struct jade_index *built = NULL;
     struct jade_index *ix = x->w->ready;
-    if (x->w->params->kind == JADE_INDEX_FLAT || x->w->n_rows < JADEI_GRAPH_ROWS_MIN) {
+    if (x->w->params->kind == JADE_INDEX_FLAT ||
+        x->w->n_rows < x->w->shard->config.graph_rows_min) {
         return JADE_OK;
     }
     if (!ix) {

@@ -54,7 +54,9 @@ struct jade_shard_config {
     uint64_t
         tail_soft_bytes; /* vector bytes not yet in a graph from which on writers are slowed. default 128 MiB */
     uint64_t tail_hard_bytes; /* where they are slowed to the speed of the index. default 512 MiB */
-    uint32_t merge_rows_max;  /* merges make no segment larger than this. default 8,388,608 */
+    uint32_t
+        graph_rows_min; /* a segment with fewer rows has no graph: a scan is as fast, and exact. default 2048 */
+    uint32_t merge_rows_max; /* merges make no segment larger than this. default 8,388,608 */
 };
 struct jade_shard_config jade_shard_config_default(uint32_t dim, enum jade_metric metric);
 /** Ranges; the error names the field. */

@@ -21,8 +21,6 @@
 #include "store/wal.h"
 
 enum {
-    JADEI_GRAPH_ROWS_MIN =
-        2048, /* below this a scan is as fast as a graph walk, and exact: no graph is built */
     JADEI_INDEX_CHUNK_ROWS = 64, /* rows one claim of graph building covers */
     JADEI_INDEX_TASK_CHUNKS =
         8, /* claims a task works off before it queues itself again, so that shards share the workers */
@@ -113,6 +111,7 @@ struct jadei_segment {
     struct jade_mutex index_mutex; /* claims, index_next */
     struct jadei_claim claims[JADEI_CLAIMS_MAX];
     unsigned n_claims;
+    uint32_t graph_rows_min;
     uint32_t index_next;        /* first row no claim covers */
     _Atomic uint32_t n_indexed; /* rows below are in the graph */
 

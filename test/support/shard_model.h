@@ -97,9 +97,9 @@ static inline void model_apply(struct model *m, const struct model_batch *b)
     }
 }
 
-/** True when the shard's answer for id i at `at` is what the model says; prints the difference otherwise. */
-static inline bool model_check_row(const struct model *m, struct jade_shard *s, uint32_t i,
-                                   struct jade_lsn at)
+/** True when the shard's answer for id i at `at` is what the model says; else `why` tells the difference. */
+static inline bool model_row_holds(const struct model *m, struct jade_shard *s, uint32_t i,
+                                   struct jade_lsn at, char *why, size_t size)
 {
     struct jade_err err = {0};
     struct jade_arena arena;
@@ -122,24 +122,30 @@ static inline bool model_check_row(const struct model *m, struct jade_shard *s, 
              rec.metadata_len == (uint32_t)n && memcmp(rec.metadata, meta, (size_t)n) == 0;
     }
     if (!ok) {
-        fprintf(
-            stderr,
-            "%s: shard answers %s (%s) version %llu; model says alive %d version %llu stamp %llu\n",
+        snprintf(
+            why, size,
+            "%s: shard answers %s (%s) version %llu %.40s; model says alive %d version %llu stamp %llu",
             id, jade_code_name(rc), err.message,
-            rc == JADE_OK ? (unsigned long long)rec.version : 0ull, r->alive,
-            (unsigned long long)r->version, (unsigned long long)r->stamp);
+            rc == JADE_OK ? (unsigned long long)rec.version : 0ull,
+            rc == JADE_OK ? rec.metadata : "", r->alive, (unsigned long long)r->version,
+            (unsigned long long)r->stamp);
     }
     jade_arena_release(&arena);
     return ok;
 }
 
+/** All rows and the count; prints what differs. */
 static inline bool model_check(const struct model *m, struct jade_shard *s, struct jade_lsn at)
 {
     bool ok = true;
     uint64_t alive = 0;
     uint64_t count = 0;
     for (uint32_t i = 0; i < m->n_ids; i++) {
-        ok &= model_check_row(m, s, i, at);
+        char why[512];
+        if (!model_row_holds(m, s, i, at, why, sizeof why)) {
+            fprintf(stderr, "%s\n", why);
+            ok = false;
+        }
         alive += m->rows[i].alive;
     }
     if (jade_shard_count(s, NULL, at, &count, NULL) != JADE_OK || count != alive) {
