@@ -1,4 +1,5 @@
 /* Filter text: what is accepted, and with what code and field the rest is refused. */
+#include "base/utf8.h"
 #include "filter_test.h"
 
 struct bad_filter {
@@ -65,6 +66,28 @@ static void bad_filters_name_code_and_field(void **state)
         /* The error struct is optional. */
         assert_int_equal(
             jade_filter_parse_text(BAD[i].json, strlen(BAD[i].json), "filter", &f, NULL), rc);
+    }
+}
+
+static void long_names_are_shown_cut_between_code_points(void **state)
+{
+    (void)state;
+    for (unsigned shift = 0; shift < 4; shift++) {
+        struct jade_buf b;
+        struct jade_filter *f = NULL;
+        struct jade_err e = {0};
+        jade_buf_init(&b, JADE_TAG_TEST);
+        jade_buf_printf(&b, "{\"price\":{\"$%.*s", (int)shift, "aaa");
+        for (unsigned i = 0; i < 60; i++) {
+            jade_buf_append_str(&b, "\xe6\x97\xa5");
+        }
+        jade_buf_append_str(&b, "\":1}}");
+        assert_int_equal(jade_filter_parse_text((char *)b.data, b.len, "filter", &f, &e),
+                         JADE_E_INVALID_FILTER);
+        assert_true(jade_utf8_valid(e.message, strlen(e.message)));
+        assert_true(jade_utf8_valid(e.field, strlen(e.field)));
+        assert_non_null(strstr(e.message, "did you mean"));
+        jade_buf_release(&b);
     }
 }
 
@@ -279,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_filters_name_code_and_field),
+        cmocka_unit_test(long_names_are_shown_cut_between_code_points),
         cmocka_unit_test(good_filters_have_one_canonical_text),
         cmocka_unit_test(random_filters_survive_writing_and_parsing),
         cmocka_unit_test(depth_is_limited_to_16_objects),
