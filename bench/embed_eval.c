@@ -472,6 +472,8 @@ int main(int argc, char **argv)
         } else if (strcmp(argv[first], "--queries") == 0 && first + 1 < argc &&
                    strtoul(argv[first + 1], NULL, 10) > 0) {
             x.queries = strtoul(argv[++first], NULL, 10);
+        } else if (strcmp(argv[first], "--seed") == 0 && first + 1 < argc) {
+            x.seed = strtoull(argv[++first], NULL, 10);
         } else {
             fprintf(
                 stderr,

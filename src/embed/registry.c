@@ -117,7 +117,11 @@ out:
 static jade_code find_or_load(struct jade_embed *e, const char *version,
                               const struct jade_embed_model **out, struct jade_err *err)
 {
-    *out = strcmp(version, UNIFORM_VERSION) == 0 ? &e->uniform : find_loaded(e, version);
+    if (strcmp(version, UNIFORM_VERSION) == 0) {
+        *out = &e->uniform;
+        return JADE_OK;
+    }
+    *out = find_loaded(e, version);
     if (*out != NULL) {
         return JADE_OK;
     }
