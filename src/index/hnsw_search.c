@@ -155,6 +155,25 @@ static inline void offer(struct jadei_hnsw_pool *p, const struct jadei_hnsw_walk
     }
 }
 
+/* Asks for what the filter will read of the rows that may enter, so that the reads overlap. */
+static inline void prefetch_filter(const struct jadei_hnsw_walk *w,
+                                   const struct jadei_hnsw_scratch *s, uint32_t n, float bound)
+{
+    const struct jade_row_filter *f = w->filter;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = s->batch[i];
+        if (!(s->distances[i] < bound) || row >= f->n_rows) {
+            continue;
+        }
+        if (f->row_lsn) {
+            __builtin_prefetch(&f->row_lsn[row]);
+        }
+        if (f->tomb_lsn) {
+            __builtin_prefetch((const void *)&f->tomb_lsn[row]);
+        }
+    }
+}
+
 jade_code jadei_hnsw_walk(const struct jadei_hnsw *h, struct jadei_hnsw_scratch *s,
                           const struct jadei_measure *m, const struct jadei_hnsw_walk *w,
                           struct jade_search_stats *stats, struct jade_err *err)
@@ -174,6 +193,9 @@ jade_code jadei_hnsw_walk(const struct jadei_hnsw *h, struct jadei_hnsw_scratch 
         p->cursor++;
         JADE_TRY(gather(h, s, m, row, w->level, false, &n, err));
         jadei_measure_list(m, s->batch, n, s->distances);
+        if (w->filter) {
+            prefetch_filter(w, s, n, pool_bound(p));
+        }
         for (uint32_t i = 0; i < n; i++) {
             offer(p, w, s->distances[i], s->batch[i]);
         }

@@ -5,6 +5,7 @@
 #include "format/codec.h"
 #include "index/hnsw_private.h"
 #include "os/os.h"
+#include "os/thread.h"
 #include "unit/index/support.h"
 
 enum { K = 10, SEGMENT = 7 };
@@ -131,6 +132,86 @@ static void a_mapped_index_answers_as_the_saved_one(void **state)
             folder_remove(&folder);
         }
     }
+}
+
+struct reader {
+    struct jade_index *ix;
+    const struct dataset *d;
+    const struct jade_topk *expected; /* one a query */
+    uint32_t first;
+    _Atomic uint32_t *wrong;
+};
+
+static void *read_some(void *arg)
+{
+    struct reader *r = arg;
+    for (uint32_t i = 0; i < r->d->n_queries; i++) {
+        uint32_t at = (r->first + i) % r->d->n_queries;
+        struct jade_row_filter f = filter_all(r->d->n);
+        struct jade_search_opts opts = {.ef = 50, .filter = &f};
+        struct jade_query_vector q = {0};
+        struct jade_topk top = {0};
+        const float *query = r->d->queries + (size_t)at * r->d->rows.dim;
+        bool good =
+            jade_topk_init(&top, K, INFINITY, NULL) == JADE_OK &&
+            jade_query_vector_init(&q, query, r->d->rows.dim, r->d->rows.metric, NULL) == JADE_OK &&
+            jade_index_search(r->ix, &q, &opts, &top, NULL, NULL) == JADE_OK;
+        jade_topk_sort(&top);
+        good = good && top.n == r->expected[at].n &&
+               memcmp(top.items, r->expected[at].items, top.n * sizeof *top.items) == 0;
+        if (!good) {
+            atomic_fetch_add(r->wrong, 1);
+        }
+        jade_query_vector_release(&q);
+        jade_topk_release(&top);
+    }
+    return NULL;
+}
+
+/* Many threads meet blocks that nobody has verified yet. */
+static void first_searches_of_a_mapped_index_may_come_together(void **state)
+{
+    (void)state;
+    enum { READERS = 4 };
+    struct jade_err err = {0};
+    struct folder folder = folder_make();
+    struct jade_index_params p = small_params(JADE_INDEX_HNSW);
+    struct dataset d = dataset_make(3000, 40, JADE_METRIC_EUCLIDEAN, SHAPE_CLUSTERED, 20);
+    struct jade_index *ix = index_build(&p, &d), *mapped;
+    struct jade_row_filter f = filter_all(d.n);
+    struct jade_topk expected[20];
+    struct reader readers[READERS];
+    struct jade_thread threads[READERS] = {0};
+    _Atomic uint32_t wrong;
+    atomic_init(&wrong, 0);
+    for (uint32_t q = 0; q < d.n_queries; q++) {
+        check_ok(jade_topk_init(&expected[q], K, INFINITY, &err), &err);
+        search_into(ix, &d, d.queries + (size_t)q * d.rows.dim, 50, &f, &expected[q]);
+    }
+    check_ok(save_to(ix, folder.index, &err), &err);
+    write_payload(folder.vectors, JADE_BF_VECTORS, d.rows.base, d.n * d.rows.stride);
+    struct jade_blockfile *index_file = open_file(folder.index, JADE_BF_INDEX);
+    struct jade_rows rows = d.rows;
+    rows.file = open_file(folder.vectors, JADE_BF_VECTORS);
+    rows.base = jade_blockfile_data(rows.file);
+    check_ok(jade_index_map(index_file, &rows, d.n, &mapped, &err), &err);
+    for (uint32_t i = 0; i < READERS; i++) {
+        readers[i] = (struct reader){mapped, &d, expected, i * 5, &wrong};
+        check_ok(jade_thread_start(&threads[i], "reader", 0, read_some, &readers[i], &err), &err);
+    }
+    for (uint32_t i = 0; i < READERS; i++) {
+        jade_thread_join(&threads[i]);
+    }
+    assert_int_equal(atomic_load(&wrong), 0);
+    for (uint32_t q = 0; q < d.n_queries; q++) {
+        jade_topk_release(&expected[q]);
+    }
+    jade_index_free(mapped);
+    jade_blockfile_close(index_file);
+    jade_blockfile_close(rows.file);
+    jade_index_free(ix);
+    dataset_free(&d);
+    folder_remove(&folder);
 }
 
 static void one_thread_and_one_seed_save_the_same_bytes(void **state)
@@ -346,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mapped_index_answers_as_the_saved_one),
+        cmocka_unit_test(first_searches_of_a_mapped_index_may_come_together),
         cmocka_unit_test(one_thread_and_one_seed_save_the_same_bytes),
         cmocka_unit_test(an_empty_index_is_saved_and_mapped),
         cmocka_unit_test(an_index_with_a_hole_is_not_saved),
