@@ -211,7 +211,7 @@ static jade_code goes_on(struct jade_engine *e, struct jade_shard **s, struct mo
     struct model_batch b;
     struct jade_write_result result;
     struct jade_shard_config conf = config();
-    char why[256];
+    char why[512];
     m->stamp += 1000;
     model_batch_begin(m, &b);
     for (uint32_t i = 0; i < 5; i++) {
@@ -238,8 +238,8 @@ static jade_code check(void *ctx, struct jade_os *os, struct jade_err *err)
     const struct context *c = ctx;
     struct jade_engine *e = NULL;
     struct jade_shard *s = NULL;
-    char why_not[256] = "";
-    char why[256] = "";
+    char why_not[512] = "";
+    char why[512] = "";
     static struct model before;
     static struct model after;
     before = c->acked;

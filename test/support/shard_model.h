@@ -124,7 +124,7 @@ static inline bool model_row_holds(const struct model *m, struct jade_shard *s, 
     if (!ok) {
         snprintf(
             why, size,
-            "%s: shard answers %s (%s) version %llu %.40s; model says alive %d version %llu stamp %llu",
+            "%s: shard answers %s (%.120s) version %llu %.40s; model says alive %d version %llu stamp %llu",
             id, jade_code_name(rc), err.message,
             rc == JADE_OK ? (unsigned long long)rec.version : 0ull,
             rc == JADE_OK ? rec.metadata : "", r->alive, (unsigned long long)r->version,
