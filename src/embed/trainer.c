@@ -18,8 +18,8 @@ enum {
     /* Rarer features all get one weight: below this the estimate is noise, and they are nine tenths of the table. */
     DOCUMENTS_MIN = 4,
     /*
-     * What was hardly ever seen is mostly misspelt, and its energy is noise in every product: half the weight its rarity would give
-     * finds texts by misspelt words at rank 5 instead of 22 (median, bench/embed_eval), and costs known words nothing.
+     * What was hardly ever seen is mostly misspelt, and its energy is noise in every product. With half the weight that its rarity
+     * would give, texts are found by misspelt words among the first ten in 60 % of cases instead of 47 % (bench/embed_eval, seed 7).
      */
     UNSEEN_DIVISOR = 2,
 };
