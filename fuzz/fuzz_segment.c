@@ -126,7 +126,8 @@ static void descriptor(struct jade_os *os, const uint8_t *data, size_t n)
 
 static void tombstones(struct jade_os *os, const uint8_t *p, size_t n)
 {
-    struct jade_manifest_segment ms = {.number = SEGMENT, .n_rows = 1000, .tombs_lsn = {5}};
+    struct jade_manifest_segment ms = {
+        .number = SEGMENT, .n_rows = 1000, .tombs_lsn = {5}, .n_dead = (uint32_t)(n / 12)};
     struct jade_tomb *tombs = NULL;
     uint32_t n_tombs = 0;
     write_sound(os, "shard/segments/1/tombs-5", JADE_BF_TOMBS, p, n, &ms.tombs_crc);

@@ -166,6 +166,25 @@ static void remove_others(struct jade_os *os, const char *shard_dir, uint64_t ke
     jade_buf_release(&others.names);
 }
 
+/*
+ * CURRENT could not be replaced. A full disk or a lack of memory tells the caller that nothing changed, so these codes are
+ * kept only when CURRENT still is the old one; when the new name may be there already, the state is unknown: JADE_E_IO.
+ */
+static jade_code judge_failure(struct jade_os *os, const char *shard_dir, uint64_t number,
+                               jade_code rc, struct jade_err *err)
+{
+    struct jade_current current;
+    if (rc != JADE_E_NOSPACE && rc != JADE_E_NOMEM) {
+        return rc;
+    }
+    jade_code now = current_load(os, shard_dir, &current, NULL);
+    if (now == JADE_E_NOT_FOUND || (now == JADE_OK && current.manifest != number)) {
+        return rc;
+    }
+    return jade_fail(err, JADE_E_IO, "%s: manifest %" PRIu64 " may count or not: %s", shard_dir,
+                     number, jade_code_name(rc));
+}
+
 jade_code jade_manifest_publish(struct jade_os *os, const char *shard_dir,
                                 const struct jade_manifest *m, struct jade_err *err)
 {
@@ -183,7 +202,11 @@ jade_code jade_manifest_publish(struct jade_os *os, const char *shard_dir,
                                    .manifest_crc = jade_crc32c(0, raw.data, raw.len)};
     jade_current_encode(&current, current_raw);
     JADE_TRY(jade_path_join(path, shard_dir, CURRENT_NAME, err));
-    JADE_TRY(jade_os_replace(os, path, current_raw, sizeof current_raw, err));
+    rc = jade_os_replace(os, path, current_raw, sizeof current_raw, err);
+    if (rc != JADE_OK) {
+        rc = judge_failure(os, shard_dir, m->number, rc, err);
+        goto out;
+    }
     remove_others(os, shard_dir, m->number);
 out:
     jade_buf_release(&raw);

@@ -150,9 +150,9 @@ jade_code jade_tombs_read(struct jade_os *os, const char *shard_dir,
     JADE_TRY(rc);
     JADE_TRY(jade_blockfile_verify_all(f, err));
     uint64_t n = jade_blockfile_size(f) / TOMB_BYTES;
-    if (jade_blockfile_size(f) % TOMB_BYTES != 0 || n > ms->n_rows) {
-        rc = jade_fail(err, JADE_E_CORRUPT, "%s: %" PRIu64 " bytes of tombstones for %u rows", path,
-                       jade_blockfile_size(f), ms->n_rows);
+    if (jade_blockfile_size(f) % TOMB_BYTES != 0 || n != ms->n_dead) {
+        rc = jade_fail(err, JADE_E_CORRUPT, "%s: %" PRIu64 " bytes, the manifest says %u dead rows",
+                       path, jade_blockfile_size(f), ms->n_dead);
         goto out;
     }
     tombs = jade_alloc(JADE_TAG_SEGMENT, (size_t)n * sizeof *tombs);

@@ -220,6 +220,33 @@ static void manifest_each_failing_call_and_allocation_leaves_old_or_new(void **s
     }
 }
 
+/* STORAGE_FULL and OUT_OF_MEMORY promise that nothing changed; where that is not certain, another code comes. */
+static void manifest_full_disk_leaves_the_old_one_for_certain(void **state)
+{
+    (void)state;
+    unsigned full = 0, unknown = 0;
+    for (uint64_t n = 1;; n++) {
+        struct jade_sim *s = shard_disk();
+        must(publish(jade_sim_os(s), "shard", 1, &e));
+        jade_sim_fail_at(s, JADE_SIM_ANY, n, JADE_E_NOSPACE, false);
+        jade_code rc = publish(jade_sim_os(s), "shard", 2, &e);
+        bool reached = jade_sim_calls(s, JADE_SIM_ANY) >= n;
+        jade_sim_fail_at(s, JADE_SIM_ANY, 0, JADE_OK, false);
+        assert_true(rc == JADE_OK || rc == JADE_E_NOSPACE || rc == JADE_E_IO);
+        full += rc == JADE_E_NOSPACE;
+        unknown += rc == JADE_E_IO;
+        uint64_t found = load(jade_sim_os(s), "shard");
+        assert_true(found == 1 || rc != JADE_E_NOSPACE);
+        jade_sim_reboot(s, JADE_SIM_LOSE_ALL, 1);
+        assert_int_equal(load(jade_sim_os(s), "shard"), found);
+        jade_sim_free(s);
+        if (!reached) {
+            break;
+        }
+    }
+    assert_true(full > 5 && unknown == 1);
+}
+
 /* Killed between the rename of CURRENT and the sync of the folder: who loads the new state must be able to rely on it. */
 static void manifest_that_was_loaded_is_durable(void **state)
 {
@@ -244,6 +271,7 @@ int main(void)
         cmocka_unit_test(manifest_first_publish_cut_leaves_nothing_or_it),
         cmocka_unit_test(manifest_flip_of_any_byte_is_refused),
         cmocka_unit_test(manifest_missing_or_swapped_file_is_corrupt_not_absent),
+        cmocka_unit_test(manifest_full_disk_leaves_the_old_one_for_certain),
         cmocka_unit_test(manifest_that_was_loaded_is_durable),
         cmocka_unit_test(manifest_each_failing_call_and_allocation_leaves_old_or_new),
     };

@@ -278,7 +278,8 @@ static void tombs_damage_is_refused(void **state)
     check_tombs(os, &ms);
     ms.n_rows = 99; /* row 99 does not exist then */
     must_fail(JADE_E_CORRUPT, jade_tombs_read(os, "shard", &ms, &tombs, &n, &e));
-    ms.n_rows = 2; /* more tombstones than rows */
+    ms.n_rows = ROWS;
+    ms.n_dead = 2; /* the file has three */
     must_fail(JADE_E_CORRUPT, jade_tombs_read(os, "shard", &ms, &tombs, &n, &e));
     ms.tombs_lsn = JADE_LSN(61);
     must_fail(JADE_E_CORRUPT, jade_tombs_read(os, "shard", &ms, &tombs, &n, &e));
