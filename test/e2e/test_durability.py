@@ -1,0 +1,136 @@
+"""Restarts, clean and hard: everything is there. test/crash/kill_test.py does it under load, many times."""
+
+import json
+
+import pytest
+from jadedb import NotFound
+
+
+def state(s):
+    """All that a client can see."""
+    jade = s.client()
+    out = {}
+    for d in jade.list_databases():
+        db = jade.database(d["databaseId"])
+        hits = db.search([1.0] * d["vectorDimension"], top_k=10000, exact=True, include_metadata=True, include_values=True)
+        out[d["name"]] = (d, db.status()["vectorCount"], sorted(hits, key=lambda h: h["id"]))
+    return out, [(k["keyId"], k["scope"]) for k in jade.keys()]
+
+
+def fill(jade):
+    for name, config in {
+        "a": {"metric": "cosine", "index_parameters": {"M": 8, "efConstruction": 60, "efSearch": 30}},
+        "b": {"metric": "euclidean", "index_type": "flat", "description": "second"},
+        "c": {"metric": "dot", "durability": "async"},
+    }.items():
+        db = jade.create_database(name, 6, **config)
+        for at in range(0, 3000, 500):
+            db.upsert_many(
+                [{"id": f"{i}", "values": [i % 13 - 6, 1, i, 2, 3, 4], "metadata": {"n": i, "tags": ["x", i % 3]}} for i in range(at, at + 500)]
+            )
+        for i in range(0, 3000, 11):
+            db.delete(str(i))
+        for i in range(1, 3000, 111):
+            db.upsert(str(i), [9, 9, 9, 9, 9, i], {"new": True})
+
+
+@pytest.mark.parametrize("seal", ["1", "128"])
+def test_a_clean_restart_keeps_everything(own_server, seal):
+    s = own_server(JADE_SEAL_MIB=seal)
+    fill(s.client())
+    key = s.client().create_key("reader", "read-only")["key"]
+    before = state(s)
+    assert s.stop() == 0
+    s.start()
+    assert state(s) == before
+    assert s.client(key).list_databases()
+    assert s.stop() == 0
+
+
+def test_a_kill_keeps_what_was_acknowledged_at_sync(own_server):
+    s = own_server(JADE_SEAL_MIB="1")
+    jade = s.client()
+    fill(jade)
+    jade.delete_database("c")  # asynchronous: nothing is promised
+    before = state(s)
+    s.kill()
+    s.start()
+    assert state(s) == before
+
+
+def test_the_configuration_of_a_database_lives_through_a_restart(own_server):
+    s = own_server()
+    db = s.client().create_database("a", 3)
+    db.update({"description": "after", "indexParameters": {"M": 16, "efConstruction": 200, "efSearch": 77}})
+    before = s.client().get_database("a").info
+    s.kill()
+    s.start()
+    assert s.client().get_database("a").info == before
+
+
+def test_a_dropped_database_stays_dropped(own_server):
+    s = own_server()
+    jade = s.client()
+    jade.create_database("a", 3).upsert("x", [1, 2, 3])
+    gone = jade.get_database("a").id
+    jade.delete_database("a")
+    s.kill()
+    s.start()
+    with pytest.raises(NotFound):
+        s.client().get_database("a")
+    assert not (s.data / gone).exists()
+
+
+def open_files(s, database_id):
+    folder = f"/proc/{s.process.pid}/fd"
+    import os
+
+    found = []
+    for fd in os.listdir(folder):
+        try:
+            target = os.readlink(f"{folder}/{fd}")
+        except FileNotFoundError:
+            continue
+        if database_id in target:
+            found.append(target)
+    return found
+
+
+def test_an_idle_database_is_closed_and_opens_again_by_itself(own_server):
+    import time
+
+    s = own_server(JADE_IDLE_CLOSE_SECONDS="1")
+    jade = s.client()
+    db = jade.create_database("sleepy", 4)
+    db.upsert_many([{"id": str(i), "values": [i, 1, 2, 3]} for i in range(1000)])
+    assert open_files(s, db.id)
+    until = time.monotonic() + 30
+    while db.status()["state"] != "idle":
+        assert time.monotonic() < until, db.status()
+        time.sleep(0.05)
+    assert open_files(s, db.id) == []
+    with open(f"/proc/{s.process.pid}/maps") as maps:
+        assert db.id not in maps.read()
+    assert db.get("7")["values"] == [7, 1, 2, 3]
+    assert db.search([7, 1, 2, 3], top_k=1)[0]["id"]
+    assert db.status()["state"] == "open"
+
+
+def test_damage_is_told_and_stops_only_its_database(own_server):
+    s = own_server()
+    jade = s.client()
+    ids = {name: jade.create_database(name, 4).id for name in ("hurt", "well")}
+    for name in ids:
+        jade.database(name).upsert_many([{"id": str(i), "values": [i, 1, 2, 3]} for i in range(5000)])
+    assert s.stop() == 0
+    files = sorted((s.data / ids["hurt"] / "0").rglob("*"), key=lambda p: p.stat().st_size if p.is_file() else -1)
+    victim = files[-1]
+    with open(victim, "r+b") as f:
+        f.seek(victim.stat().st_size // 2 if "wal" not in str(victim) else 9000)
+        f.write(b"\xa5" * 512)
+    s.start()
+    jade = s.client()
+    assert jade.database("well").get("7")["values"] == [7, 1, 2, 3]
+    status, _, body = jade.raw("POST", "/api/v1/databases/hurt/search", json.dumps({"queryVector": [1, 1, 1, 1], "exact": True}).encode())
+    assert status == 500 and json.loads(body)["error"]["code"] == "DATA_CORRUPT", body
+    assert jade.database("well").search([1, 1, 2, 3], top_k=1)
