@@ -131,8 +131,8 @@ void jadei_engine_kick(struct jade_engine *e)
     jade_mutex_unlock(&e->mutex);
 }
 
-jade_code jadei_parser_take(struct jade_engine *e, struct jade_json_parser **out,
-                            struct jade_err *err)
+jade_code jadei_metadata_parser_take(struct jade_engine *e, struct jade_json_parser **out,
+                                     struct jade_err *err)
 {
     *out = NULL;
     jade_mutex_lock(&e->parser_mutex);
@@ -146,7 +146,7 @@ jade_code jadei_parser_take(struct jade_engine *e, struct jade_json_parser **out
     return jade_json_parser_new(JADE_METADATA_BYTES_MAX, JADE_METADATA_DEPTH_MAX, out, err);
 }
 
-void jadei_parser_give(struct jade_engine *e, struct jade_json_parser *p)
+void jadei_metadata_parser_give(struct jade_engine *e, struct jade_json_parser *p)
 {
     if (!p) {
         return;

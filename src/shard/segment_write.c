@@ -358,7 +358,7 @@ static jade_code build_metaindex(struct writer *x, struct jade_metaindex *ix, st
     jade_code rc = JADE_OK;
     struct jade_json_parser *parser = NULL;
     uint32_t at = 0;
-    JADE_TRY(jadei_parser_take(x->w->shard->engine, &parser, err));
+    JADE_TRY(jadei_metadata_parser_take(x->w->shard->engine, &parser, err));
     for (uint32_t i = 0; i < x->w->n_sources; i++) {
         const struct jadei_source *src = &x->w->sources[i];
         for (uint32_t r = 0; r < src->n_rows; r++) {
@@ -372,7 +372,7 @@ static jade_code build_metaindex(struct writer *x, struct jade_metaindex *ix, st
         }
     }
 out:
-    jadei_parser_give(x->w->shard->engine, parser);
+    jadei_metadata_parser_give(x->w->shard->engine, parser);
     return rc;
 }
 

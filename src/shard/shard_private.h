@@ -49,9 +49,9 @@ struct jade_engine {
 };
 
 /** A parser for metadata from the engine's small stock. */
-jade_code jadei_parser_take(struct jade_engine *e, struct jade_json_parser **out,
-                            struct jade_err *err);
-void jadei_parser_give(struct jade_engine *e, struct jade_json_parser *p);
+jade_code jadei_metadata_parser_take(struct jade_engine *e, struct jade_json_parser **out,
+                                     struct jade_err *err);
+void jadei_metadata_parser_give(struct jade_engine *e, struct jade_json_parser *p);
 /** Makes the ticker look now. */
 void jadei_engine_kick(struct jade_engine *e);
 

@@ -142,7 +142,7 @@ static jade_code check_rows(struct jade_shard *s, const struct jade_row *rows, u
         return jade_fail_field(err, n ? JADE_E_TOO_LARGE : JADE_E_INVALID_ARGUMENT, "vectors",
                                "%u rows; expected 1..%u", n, JADE_BATCH_ROWS_MAX);
     }
-    JADE_TRY(jadei_parser_take(s->engine, &parser, err));
+    JADE_TRY(jadei_metadata_parser_take(s->engine, &parser, err));
     for (uint32_t i = 0; i < n; i++) {
         if ((rc = check_id(rows[i].id, rows[i].id_len, err)) != JADE_OK ||
             (rc = check_values(&s->config, rows[i].values, rows[i].dim, err)) != JADE_OK ||
@@ -152,7 +152,7 @@ static jade_code check_rows(struct jade_shard *s, const struct jade_row *rows, u
         }
     }
 out:
-    jadei_parser_give(s->engine, parser);
+    jadei_metadata_parser_give(s->engine, parser);
     return rc;
 }
 
