@@ -64,7 +64,7 @@ static int run_level(const char *name)
             struct jade_index_params p = jade_index_params_default();
             p.kind = kinds[i];
             struct dataset d =
-                dataset_make(1500, 50, (enum jade_metric)metric, SHAPE_CLUSTERED, 20);
+                dataset_make(1500 / SLOWER, 50, (enum jade_metric)metric, SHAPE_CLUSTERED, 20);
             struct jade_index *ix = index_build(&p, &d);
             struct jade_row_filter f = filter_all(d.n);
             check_verified(ix);

@@ -15,7 +15,8 @@ static void recall_on_clusters_is_at_least_098(void **state)
 {
     (void)state;
     struct jade_index_params p = params_for(16, 200);
-    struct dataset d = dataset_make(20000, 32, JADE_METRIC_EUCLIDEAN, SHAPE_CLUSTERED, 200);
+    struct dataset d =
+        dataset_make(20000 / SLOWER, 32, JADE_METRIC_EUCLIDEAN, SHAPE_CLUSTERED, 200);
     struct jade_index *ix = index_build(&p, &d);
     struct jade_row_filter f = filter_all(d.n);
     check_verified(ix);
@@ -54,7 +55,7 @@ static void filters_of_every_selectivity_keep_recall(void **state)
 {
     (void)state;
     struct jade_index_params p = params_for(16, 100);
-    struct dataset d = dataset_make(10000, 16, JADE_METRIC_EUCLIDEAN, SHAPE_CLUSTERED, 30);
+    struct dataset d = dataset_make(10000 / SLOWER, 16, JADE_METRIC_EUCLIDEAN, SHAPE_CLUSTERED, 30);
     struct jade_index *ix = index_build(&p, &d);
     static const struct {
         double part, recall;
@@ -135,11 +136,14 @@ static void many_copies_among_others_leave_recall_alone(void **state)
         for (int metric = 0; metric < 2; metric++) {
             struct jade_index_params p = params_for(16, 100);
             struct dataset d =
-                dataset_make(10000, 16, (enum jade_metric)metric, SHAPE_CLUSTERED, 100);
+                dataset_make(10000 / SLOWER, 16, (enum jade_metric)metric, SHAPE_CLUSTERED, 100);
             for (uint32_t row = 0; row < d.n; row++) {
-                bool copy = place == 0 ? row < 2000 : place == 1 ? row >= 8000 : row % 5 == 0;
+                bool copy = place == 0   ? row < d.n / 5
+                            : place == 1 ? row >= d.n - d.n / 5
+                                         : row % 5 == 0;
                 if (copy) {
-                    memcpy(dataset_row_mutable(&d, row), dataset_row(&d, 7777), 16 * sizeof(float));
+                    memcpy(dataset_row_mutable(&d, row), dataset_row(&d, d.n / 2),
+                           16 * sizeof(float));
                 }
             }
             dataset_norms(&d);
