@@ -204,37 +204,41 @@ jade_code jadei_use_end(struct jade_database *db, jade_code rc)
 
 /* ---- closing ---- */
 
-/** OPEN -> CLOSING -> IDLE. The mutex is held on entry and return, not in between. */
-static jade_code close_shard(struct jade_database *db, struct jade_err *err)
+/**
+ * OPEN -> CLOSING -> IDLE; with keep_poisoned back to OPEN when its writes stopped, which closing would hide. The mutex is held on entry
+ * and return, not in between.
+ */
+static jade_code close_shard(struct jade_database *db, bool keep_poisoned, struct jade_err *err)
 {
+    jade_code rc = JADE_OK;
     struct jade_shard *shard = db->shard;
     struct jade_shard_stats stats;
     db->state = JADE_DATABASE_CLOSING;
     jade_mutex_unlock(&db->mutex);
     jade_shard_stats(shard, &stats);
-    jade_code rc = jade_shard_close(shard, err);
+    bool keep = keep_poisoned && stats.poisoned;
+    if (!keep) {
+        rc = jade_shard_close(shard, err);
+    }
     if (rc != JADE_OK) {
         rc = jade_err_wrap(err, rc, "closing database %s", db->name);
     }
     stats.memory_bytes = 0;
     jade_mutex_lock(&db->mutex);
-    db->shard = NULL;
-    db->last_stats = stats;
-    db->state = JADE_DATABASE_IDLE;
+    if (!keep) {
+        db->shard = NULL;
+        db->last_stats = stats;
+    }
+    db->state = keep ? JADE_DATABASE_OPEN : JADE_DATABASE_IDLE;
     jade_cond_broadcast(&db->cond);
     return rc;
 }
 
-/** Nobody has used it for so long, and closing would not hide that its writes stopped. */
-static bool may_rest(struct jade_database *db, uint64_t idle_us)
+/** Nobody has used it for so long. The mutex is held. */
+static bool is_idle(const struct jade_database *db, uint64_t idle_us)
 {
-    if (db->state != JADE_DATABASE_OPEN || db->n_running > 0 ||
-        jade_os_mono_us(db->node->os) < db->last_used_us + idle_us) {
-        return false;
-    }
-    struct jade_shard_stats stats;
-    jade_shard_stats(db->shard, &stats);
-    return !stats.poisoned;
+    return db->state == JADE_DATABASE_OPEN && db->n_running == 0 &&
+           jade_os_mono_us(db->node->os) >= db->last_used_us + idle_us;
 }
 
 /** Waits until no call runs and nobody opens or closes; false when the deadline came first. The mutex is held. */
@@ -257,13 +261,11 @@ jade_code jadei_database_close(struct jade_database *db, uint64_t idle_us, uint6
     jade_code rc = JADE_OK;
     *closed_out = false;
     jade_mutex_lock(&db->mutex);
-    bool may = idle_us > 0 ? may_rest(db, idle_us) : wait_quiet(db, deadline_us);
-    if (may) {
-        if (db->state == JADE_DATABASE_OPEN) {
-            rc = close_shard(db, err);
-        }
-        *closed_out = true;
+    bool may = idle_us > 0 ? is_idle(db, idle_us) : wait_quiet(db, deadline_us);
+    if (may && db->state == JADE_DATABASE_OPEN) {
+        rc = close_shard(db, idle_us > 0, err);
     }
+    *closed_out = may && db->state != JADE_DATABASE_OPEN;
     jade_mutex_unlock(&db->mutex);
     return rc;
 }

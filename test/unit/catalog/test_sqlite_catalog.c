@@ -198,6 +198,98 @@ static void a_failed_allocation_changes_nothing(void **state)
     temp_folder_remove(folder);
 }
 
+/* ---- a disk that fails: SQLite's own file layer, with the n-th write or sync made to fail ---- */
+
+static int io_left = -1; /* -1 = never fails */
+/* SQLite has a table of functions for files with locks and one for files without: each gets its failing copy. */
+static struct failing {
+    sqlite3_io_methods methods; /* first, so that a file's table leads here */
+    const sqlite3_io_methods *real;
+} failing[4];
+static sqlite3_vfs *real_vfs;
+static sqlite3_vfs failing_vfs;
+
+static bool io_fails(void)
+{
+    return io_left >= 0 && io_left-- == 0;
+}
+
+static const sqlite3_io_methods *real_of(sqlite3_file *f)
+{
+    return ((const struct failing *)f->pMethods)->real;
+}
+
+static int failing_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
+{
+    return io_fails() ? SQLITE_IOERR_WRITE : real_of(f)->xWrite(f, p, n, at);
+}
+
+static int failing_sync(sqlite3_file *f, int flags)
+{
+    return io_fails() ? SQLITE_IOERR_FSYNC : real_of(f)->xSync(f, flags);
+}
+
+static int failing_open(sqlite3_vfs *v, sqlite3_filename name, sqlite3_file *f, int flags, int *out)
+{
+    (void)v;
+    int result = real_vfs->xOpen(real_vfs, name, f, flags, out);
+    if (result == SQLITE_OK && f->pMethods) {
+        unsigned i = 0;
+        while (failing[i].real && failing[i].real != f->pMethods) {
+            assert_true(++i < sizeof failing / sizeof *failing);
+        }
+        failing[i].real = f->pMethods;
+        failing[i].methods = *f->pMethods;
+        failing[i].methods.xWrite = failing_write;
+        failing[i].methods.xSync = failing_sync;
+        f->pMethods = &failing[i].methods;
+    }
+    return result;
+}
+
+static void a_failed_write_or_sync_stops_changes_until_reopening(void **state)
+{
+    (void)state;
+    real_vfs = sqlite3_vfs_find(NULL);
+    failing_vfs = *real_vfs;
+    failing_vfs.zName = "failing";
+    failing_vfs.xOpen = failing_open;
+    assert_int_equal(sqlite3_vfs_register(&failing_vfs, 1), SQLITE_OK);
+    struct jade_catalog *c = contract_open();
+    unsigned failed = 0;
+    for (int at = 0;; at++) {
+        uint64_t revision;
+        put_text(c, "k", "old", NULL);
+        io_left = at;
+        jade_code rc = jade_catalog_put(c, "k", "new", 3, NULL, NULL);
+        bool over = io_left >= 0;
+        io_left = -1;
+        if (rc != JADE_OK) {
+            failed++;
+            assert_int_equal(rc, JADE_E_IO);
+            assert_int_equal(jade_catalog_put(c, "k", "x", 1, NULL, NULL), JADE_E_POISONED);
+            assert_int_equal(jade_catalog_delete(c, "k", JADE_REVISION_ANY, NULL), JADE_E_POISONED);
+            assert_int_equal(jade_catalog_get(c, "k", NULL, &revision, NULL), JADE_OK);
+        }
+        c = contract_reopen(c);
+        struct jade_buf buf;
+        jade_buf_init(&buf, JADE_TAG_TEST);
+        assert_int_equal(jade_catalog_get(c, "k", &buf, NULL, NULL), JADE_OK);
+        assert_int_equal(buf.len, 3);
+        assert_true(memcmp(buf.data, "new", 3) == 0 ||
+                    (rc != JADE_OK && memcmp(buf.data, "old", 3) == 0));
+        jade_buf_release(&buf);
+        if (over) {
+            break;
+        }
+    }
+    print_message("%u writes and syncs failed in turn\n", failed);
+    assert_true(failed >= 2);
+    contract_drop(c);
+    assert_int_equal(sqlite3_vfs_unregister(&failing_vfs), SQLITE_OK);
+    assert_int_equal(sqlite3_vfs_register(real_vfs, 1), SQLITE_OK);
+}
+
 /** A child counts up under "n" and tells each number once it is stored; killed at any moment, none it told is lost. */
 static void an_acknowledged_change_survives_kill(void **state)
 {
@@ -261,6 +353,7 @@ int main(void)
         cmocka_unit_test(damage_to_any_page_is_found),
         cmocka_unit_test(a_folder_that_is_not_there_is_an_io_error),
         cmocka_unit_test(a_failed_allocation_changes_nothing),
+        cmocka_unit_test(a_failed_write_or_sync_stops_changes_until_reopening),
         cmocka_unit_test(an_acknowledged_change_survives_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

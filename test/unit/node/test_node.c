@@ -5,7 +5,10 @@
 
 #include <unistd.h>
 
+#include <errno.h>
+
 #include "node/node_private.h"
+#include "os/posix/posix_private.h"
 
 static void everything_is_there_after_reopening(void **state)
 {
@@ -248,6 +251,62 @@ static void a_damaged_database_fails_alone_and_says_why(void **state)
     jade_arena_release(&arena);
 }
 
+static int no_sync(int fd)
+{
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+static jade_code try_put(struct jade_database *db, const char *id)
+{
+    const float values[2] = {1, 2};
+    struct jade_put put = {.id = id, .id_len = (uint32_t)strlen(id), .values = values, .dim = 2};
+    const struct jade_put_opts opts = {.durability = JADE_DURABILITY_SYNC};
+    struct jade_put_result *results;
+    struct jade_write_result written;
+    struct jade_arena arena;
+    jade_arena_init(&arena, JADE_TAG_TEST);
+    jade_code rc = jade_database_put(db, &put, 1, &opts, &arena, &results, &written, &err);
+    jade_arena_release(&arena);
+    return rc;
+}
+
+/* Closing and opening again would make writes go on by themselves, and hide that the disk failed. */
+static void a_database_whose_writes_stopped_is_not_closed_by_idleness(void **state)
+{
+    (void)state;
+    struct jadei_sys failing = jadei_sys_real;
+    struct jade_database_stats stats;
+    failing.fdatasync = no_sync;
+    node_opts.manual = true; /* no thread uses the table of system calls meanwhile */
+    node_opts.idle_close_us = 1;
+    node_start();
+    struct jade_database *db = create("one", 2), *other = create("other", 2);
+    put_one(db, "a", 1);
+    jadei_sys = &failing;
+    jade_code rc = try_put(db, "b");
+    jadei_sys = &jadei_sys_real;
+    assert_int_equal(rc, JADE_E_IO);
+    put_one(other, "a", 1);
+    assert_int_equal(try_put(db, "c"), JADE_E_POISONED);
+    assert_int_equal(jade_node_close_idle(node), 1); /* the other */
+    OK(jade_database_stats(db, false, &stats, &err));
+    assert_int_equal(stats.state, JADE_DATABASE_OPEN);
+    assert_true(stats.shard.poisoned);
+    assert_true(get_one(db, "a") == 1.0f);
+    assert_int_equal(try_put(db, "c"), JADE_E_POISONED);
+    jade_database_unref(db);
+    jade_database_unref(other);
+    assert_int_equal(jade_node_close(node, 1000000, &err), JADE_E_POISONED);
+    node = NULL;
+    node_start();
+    db = find("one");
+    assert_true(get_one(db, "a") == 1.0f);
+    assert_int_equal(try_put(db, "c"), JADE_OK);
+    jade_database_unref(db);
+}
+
 static void a_stopped_node_refuses_and_close_waits_for_what_runs(void **state)
 {
     (void)state;
@@ -334,6 +393,7 @@ int main(void)
         FOLDER_TEST(an_idle_database_costs_no_descriptor_and_little_memory),
         FOLDER_TEST(the_node_itself_closes_what_is_idle_and_looking_does_not_keep_it_open),
         NODE_TEST(a_damaged_database_fails_alone_and_says_why),
+        FOLDER_TEST(a_database_whose_writes_stopped_is_not_closed_by_idleness),
         NODE_TEST(a_stopped_node_refuses_and_close_waits_for_what_runs),
         NODE_TEST(status_counts_calls_and_space),
         cmocka_unit_test(unique_texts_are_uuids_of_version_7_that_sort_by_time),
