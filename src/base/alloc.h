@@ -12,20 +12,20 @@
 #include <stdint.h>
 
 /* X(symbol, "name in status") */
-#define JADE_TAGS(X)                                                                                                   \
-    X(JADE_TAG_OTHER, "other")                                                                                         \
-    X(JADE_TAG_REQUEST, "request")                                                                                     \
-    X(JADE_TAG_WAL, "wal")                                                                                             \
-    X(JADE_TAG_VECTORS, "vectors")                                                                                     \
-    X(JADE_TAG_GRAPH, "graph")                                                                                         \
-    X(JADE_TAG_IDS, "ids")                                                                                             \
-    X(JADE_TAG_METADATA, "metadata")                                                                                   \
-    X(JADE_TAG_FILTER, "filter")                                                                                       \
-    X(JADE_TAG_SEGMENT, "segment")                                                                                     \
-    X(JADE_TAG_SEARCH, "search")                                                                                       \
-    X(JADE_TAG_CATALOG, "catalog")                                                                                     \
-    X(JADE_TAG_NET, "net")                                                                                             \
-    X(JADE_TAG_MODEL, "model")                                                                                         \
+#define JADE_TAGS(X)                 \
+    X(JADE_TAG_OTHER, "other")       \
+    X(JADE_TAG_REQUEST, "request")   \
+    X(JADE_TAG_WAL, "wal")           \
+    X(JADE_TAG_VECTORS, "vectors")   \
+    X(JADE_TAG_GRAPH, "graph")       \
+    X(JADE_TAG_IDS, "ids")           \
+    X(JADE_TAG_METADATA, "metadata") \
+    X(JADE_TAG_FILTER, "filter")     \
+    X(JADE_TAG_SEGMENT, "segment")   \
+    X(JADE_TAG_SEARCH, "search")     \
+    X(JADE_TAG_CATALOG, "catalog")   \
+    X(JADE_TAG_NET, "net")           \
+    X(JADE_TAG_MODEL, "model")       \
     X(JADE_TAG_TEST, "test")
 
 enum jade_tag {

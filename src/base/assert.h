@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-#define JADE_ASSERT(cond) ((cond) ? (void)0 : jade_assert_failed(#cond, __FILE__, __LINE__))
+#define JADE_ASSERT(cond)  ((cond) ? (void)0 : jade_assert_failed(#cond, __FILE__, __LINE__))
 #define JADE_IMPLIES(a, b) JADE_ASSERT(!(a) || (b))
 
 /** Prints the condition with its place to standard error and aborts. */

@@ -32,7 +32,8 @@ void jade_buf_append_str(struct jade_buf *b, const char *s);
 void jade_buf_append_byte(struct jade_buf *b, uint8_t c);
 /** n uninitialised bytes at the end for the caller to fill; NULL when memory is short. Valid until the next append. */
 void *jade_buf_extend(struct jade_buf *b, size_t n);
-void jade_buf_printf(struct jade_buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void jade_buf_printf(struct jade_buf *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /** JADE_OK, or JADE_E_NOMEM when an append failed. */
 jade_code jade_buf_status(const struct jade_buf *b, struct jade_err *err);
 /** Hands the bytes over (free with jade_free); the buffer is empty afterwards. NULL when nothing was appended or an append failed. */

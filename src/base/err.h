@@ -19,34 +19,39 @@
 #include "jade/code.h"
 
 /** Raises `code`: fills err (when not NULL) and returns code, so that it can be the operand of return. */
-#define jade_fail(err, code, ...) jade_err_set((err), (code), 0, NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define jade_fail(err, code, ...) \
+    jade_err_set((err), (code), 0, NULL, __FILE__, __LINE__, __VA_ARGS__)
 /** As jade_fail, naming the input field that is to blame. */
-#define jade_fail_field(err, code, field, ...) jade_err_set((err), (code), 0, (field), __FILE__, __LINE__, __VA_ARGS__)
+#define jade_fail_field(err, code, field, ...) \
+    jade_err_set((err), (code), 0, (field), __FILE__, __LINE__, __VA_ARGS__)
 /** As jade_fail for a failed system call; `errnum` is its errno, whose text is appended. */
-#define jade_fail_errno(err, code, errnum, ...) jade_err_set((err), (code), (errnum), NULL, __FILE__, __LINE__, __VA_ARGS__)
+#define jade_fail_errno(err, code, errnum, ...) \
+    jade_err_set((err), (code), (errnum), NULL, __FILE__, __LINE__, __VA_ARGS__)
 
-jade_code jade_err_set(struct jade_err *err, jade_code code, int errnum, const char *field, const char *file, int line,
-                       const char *format, ...) __attribute__((format(printf, 7, 8)));
+jade_code jade_err_set(struct jade_err *err, jade_code code, int errnum, const char *field,
+                       const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
 
 /** Puts context before the message ("opening segment 7: ..."). Returns err's code, or `code` when err is NULL. */
-jade_code jade_err_wrap(struct jade_err *err, jade_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+jade_code jade_err_wrap(struct jade_err *err, jade_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /** Puts a prefix before the field ("vectors[3]" + "values" = "vectors[3].values"). No effect when err is NULL. */
 void jade_err_prefix_field(struct jade_err *err, const char *prefix);
 
 #ifdef __clang_analyzer__
 /* The static analyzer does not look into err.c and would take a raised error for a possible success. */
-#define jade_err_set(err, code, ...) ((void)jade_err_set((err), (code), __VA_ARGS__), (code))
+#define jade_err_set(err, code, ...)  ((void)jade_err_set((err), (code), __VA_ARGS__), (code))
 #define jade_err_wrap(err, code, ...) ((void)jade_err_wrap((err), (code), __VA_ARGS__), (code))
 #endif
 
 /** Runs a call; on error keeps its code in `rc` and jumps to `out`. */
-#define JADE_TRY(call)                                                                                                 \
-    do {                                                                                                               \
-        rc = (call);                                                                                                   \
-        if (rc != JADE_OK) {                                                                                           \
-            goto out;                                                                                                  \
-        }                                                                                                              \
+#define JADE_TRY(call)       \
+    do {                     \
+        rc = (call);         \
+        if (rc != JADE_OK) { \
+            goto out;        \
+        }                    \
     } while (0)
 
 #endif

@@ -19,8 +19,8 @@ struct jade_uuid {
     uint8_t b[16];
 };
 
-#define JADE_LSN(x) ((struct jade_lsn){.v = (x)})
+#define JADE_LSN(x)   ((struct jade_lsn){.v = (x)})
 #define JADE_LSN_NONE JADE_LSN(0)
-#define JADE_LSN_MAX JADE_LSN(UINT64_MAX)
+#define JADE_LSN_MAX  JADE_LSN(UINT64_MAX)
 
 #endif

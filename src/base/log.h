@@ -29,18 +29,23 @@ struct jade_log_field {
     } v;
 };
 
-#define JADE_LOG_STR(k, x) ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_STR, .v.s = (x)})
-#define JADE_LOG_U64(k, x) ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_U64, .v.u = (x)})
-#define JADE_LOG_I64(k, x) ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_I64, .v.i = (x)})
-#define JADE_LOG_F64(k, x) ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_F64, .v.f = (x)})
+#define JADE_LOG_STR(k, x) \
+    ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_STR, .v.s = (x)})
+#define JADE_LOG_U64(k, x) \
+    ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_U64, .v.u = (x)})
+#define JADE_LOG_I64(k, x) \
+    ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_I64, .v.i = (x)})
+#define JADE_LOG_F64(k, x) \
+    ((struct jade_log_field){.key = (k), .kind = JADE_LOG_KIND_F64, .v.f = (x)})
 
 /* The argument list always holds at least the terminating field, so that a call without fields compiles too. */
-#define jade_log(level, room, message, ...)                                                                            \
-    do {                                                                                                               \
-        if (jade_log_enabled(level)) {                                                                                 \
-            const struct jade_log_field jade_log_fields_[] = {__VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                \
-            jade_log_write((level), (room), (message), jade_log_fields_);                                              \
-        }                                                                                                              \
+#define jade_log(level, room, message, ...)                               \
+    do {                                                                  \
+        if (jade_log_enabled(level)) {                                    \
+            const struct jade_log_field jade_log_fields_[] = {            \
+                __VA_ARGS__ __VA_OPT__(, ){.key = NULL}};                 \
+            jade_log_write((level), (room), (message), jade_log_fields_); \
+        }                                                                 \
     } while (0)
 
 void jade_log_set_level(enum jade_log_level level);
@@ -48,9 +53,11 @@ bool jade_log_enabled(enum jade_log_level level);
 /** "debug", "info", "warn", "error", "off" in any case; false when the word is none of them. */
 bool jade_log_level_parse(const char *word, enum jade_log_level *level_out);
 /** Writes one line; fields end with a NULL key. */
-void jade_log_write(enum jade_log_level level, const char *room, const char *message, const struct jade_log_field *fields);
+void jade_log_write(enum jade_log_level level, const char *room, const char *message,
+                    const struct jade_log_field *fields);
 /** Logs an error struct with its code, field, message, place. */
-void jade_log_err(enum jade_log_level level, const char *room, const char *message, const struct jade_err *err);
+void jade_log_err(enum jade_log_level level, const char *room, const char *message,
+                  const struct jade_err *err);
 /** Lines that could not be written since the start (descriptor closed, pipe full). */
 uint64_t jade_log_lost(void);
 /** Sends lines to another descriptor (tests); -1 = standard error again. */

@@ -24,11 +24,13 @@ struct jade_map {
 void jade_map_init(struct jade_map *m, enum jade_tag tag);
 void jade_map_release(struct jade_map *m);
 /** Stores value under key, replacing what was there. *had_out (nullable) tells whether a value was replaced. */
-jade_code jade_map_put(struct jade_map *m, const void *key, size_t key_len, uint64_t value, bool *had_out, struct jade_err *err);
+jade_code jade_map_put(struct jade_map *m, const void *key, size_t key_len, uint64_t value,
+                       bool *had_out, struct jade_err *err);
 bool jade_map_get(const struct jade_map *m, const void *key, size_t key_len, uint64_t *value_out);
 /** True when the key was there. The key's bytes stay in the arena until release. */
 bool jade_map_remove(struct jade_map *m, const void *key, size_t key_len);
 /** Iteration: start with *pos = 0; false at the end. Order is unspecified; no writes meanwhile. */
-bool jade_map_next(const struct jade_map *m, size_t *pos, const char **key_out, size_t *key_len_out, uint64_t *value_out);
+bool jade_map_next(const struct jade_map *m, size_t *pos, const char **key_out, size_t *key_len_out,
+                   uint64_t *value_out);
 
 #endif

@@ -17,6 +17,12 @@ size_t jade_utf8_decode(const void *p, size_t n, uint32_t *point_out)
     return (size_t)used;
 }
 
+unsigned jade_utf8_width(uint32_t point)
+{
+    int width = utf8proc_charwidth((utf8proc_int32_t)point);
+    return width > 0 ? (unsigned)width : 0;
+}
+
 /* Length of the ASCII run at the start, eight bytes at a time: ids and metadata are mostly ASCII. */
 static size_t ascii_run(const uint8_t *p, size_t n)
 {

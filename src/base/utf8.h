@@ -12,5 +12,7 @@
 bool jade_utf8_valid(const void *p, size_t n);
 /** Decodes the code point at p (n > 0 bytes left); returns its length in bytes, 0 when malformed. */
 size_t jade_utf8_decode(const void *p, size_t n, uint32_t *point_out);
+/** Columns that a code point takes on a terminal: 0 (combining, control), 1 or 2 (East Asian wide). */
+unsigned jade_utf8_width(uint32_t point);
 
 #endif

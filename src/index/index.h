@@ -34,12 +34,12 @@ enum jade_index_kind { JADE_INDEX_FLAT = 0, JADE_INDEX_HNSW = 1 };
  * In a mapped segment `file` is its block file: a block is verified at its first use (jade_rows_check before reading rows).
  */
 struct jade_rows {
-    const uint8_t *base;     /* row r at base + r * stride, 64-byte aligned, zero padded */
-    size_t stride;           /* bytes, multiple of 64 */
+    const uint8_t *base; /* row r at base + r * stride, 64-byte aligned, zero padded */
+    size_t stride;       /* bytes, multiple of 64 */
     uint32_t dim;
-    uint32_t dim_padded;     /* floats */
+    uint32_t dim_padded; /* floats */
     enum jade_metric metric;
-    const float *inv_norm;   /* cosine only */
+    const float *inv_norm;       /* cosine only */
     struct jade_blockfile *file; /* NULL in memory */
 };
 
@@ -48,15 +48,16 @@ struct jade_rows {
  * A row is visible when row_lsn[row] <= lsn and not (0 < tomb_lsn[row] <= lsn).
  */
 struct jade_row_filter {
-    const uint64_t *bits;              /* one bit a row, n_bits of them; rows beyond are not allowed */
+    const uint64_t *bits; /* one bit a row, n_bits of them; rows beyond are not allowed */
     uint64_t n_bits;
-    const _Atomic uint64_t *tomb_lsn;  /* per row, 0 = alive */
-    const uint64_t *row_lsn;           /* per row */
-    uint64_t lsn;                      /* visible LSN */
-    uint32_t n_rows;                   /* rows at and beyond are not allowed */
+    const _Atomic uint64_t *tomb_lsn; /* per row, 0 = alive */
+    const uint64_t *row_lsn;          /* per row */
+    uint64_t lsn;                     /* visible LSN */
+    uint32_t n_rows;                  /* rows at and beyond are not allowed */
 };
 
-static inline bool jade_row_allowed(const struct jade_row_filter *f, uint32_t row) {
+static inline bool jade_row_allowed(const struct jade_row_filter *f, uint32_t row)
+{
     if (row >= f->n_rows) {
         return false;
     }
@@ -84,7 +85,8 @@ struct jade_candidate {
 struct jade_topk {
     struct jade_candidate *items; /* room for k */
     uint32_t k, n;
-    float max_distance;           /* only candidates with distance <= this enter (threshold); INFINITY = none */
+    float
+        max_distance; /* only candidates with distance <= this enter (threshold); INFINITY = none */
 };
 jade_code jade_topk_init(struct jade_topk *t, uint32_t k, float max_distance, struct jade_err *err);
 void jade_topk_release(struct jade_topk *t);
@@ -102,7 +104,8 @@ struct jade_query_vector {
     enum jade_metric metric;
     float inv_norm;
 };
-jade_code jade_query_vector_init(struct jade_query_vector *q, const float *values, uint32_t dim, enum jade_metric metric, struct jade_err *err);
+jade_code jade_query_vector_init(struct jade_query_vector *q, const float *values, uint32_t dim,
+                                 enum jade_metric metric, struct jade_err *err);
 void jade_query_vector_release(struct jade_query_vector *q);
 
 /** Work done, for explain and metrics; counters are added to. */
@@ -112,27 +115,34 @@ struct jade_search_stats {
 };
 
 /** Exact distance of one row (same kernel and bits as every search). The caller has checked the row's block. */
-float jade_row_distance(const struct jade_rows *rows, const struct jade_query_vector *q, uint32_t row);
+float jade_row_distance(const struct jade_rows *rows, const struct jade_query_vector *q,
+                        uint32_t row);
 /** Verifies the blocks under rows [first, first + n) of a mapped segment; JADE_OK at once for rows in memory. */
-jade_code jade_rows_check(const struct jade_rows *rows, uint32_t first, uint32_t n, struct jade_err *err);
+jade_code jade_rows_check(const struct jade_rows *rows, uint32_t first, uint32_t n,
+                          struct jade_err *err);
 /** Exact scan of rows [first, last) that the filter allows, into `top`. */
-jade_code jade_scan_rows(const struct jade_rows *rows, const struct jade_query_vector *q, uint32_t first, uint32_t last,
-                         const struct jade_row_filter *filter, struct jade_topk *top, struct jade_search_stats *stats, struct jade_err *err);
+jade_code jade_scan_rows(const struct jade_rows *rows, const struct jade_query_vector *q,
+                         uint32_t first, uint32_t last, const struct jade_row_filter *filter,
+                         struct jade_topk *top, struct jade_search_stats *stats,
+                         struct jade_err *err);
 /** Exact scan of the listed rows (ascending), e.g. of a small filter bitmap. */
-jade_code jade_scan_list(const struct jade_rows *rows, const struct jade_query_vector *q, const uint32_t *list, uint64_t n,
-                         const struct jade_row_filter *filter, struct jade_topk *top, struct jade_search_stats *stats, struct jade_err *err);
+jade_code jade_scan_list(const struct jade_rows *rows, const struct jade_query_vector *q,
+                         const uint32_t *list, uint64_t n, const struct jade_row_filter *filter,
+                         struct jade_topk *top, struct jade_search_stats *stats,
+                         struct jade_err *err);
 
 struct jade_index_params {
     enum jade_index_kind kind;
-    uint32_t m;               /* HNSW M: links a node per upper level, 2M on level 0 */
+    uint32_t m; /* HNSW M: links a node per upper level, 2M on level 0 */
     uint32_t ef_construction;
-    uint32_t ef_search;       /* default effort of a search that names none */
+    uint32_t ef_search; /* default effort of a search that names none */
     uint64_t seed;
 };
 /** Defaults: hnsw, M 16, efConstruction 200, efSearch 64, seed fixed. */
 struct jade_index_params jade_index_params_default(void);
 /** "hnsw", "flat" in any case (FR-011); JADE_E_NOT_SUPPORTED_YET for ivf, lsh, ...; JADE_E_INVALID_ARGUMENT for other words. */
-jade_code jade_index_kind_parse(const char *word, size_t n, enum jade_index_kind *kind_out, struct jade_err *err);
+jade_code jade_index_kind_parse(const char *word, size_t n, enum jade_index_kind *kind_out,
+                                struct jade_err *err);
 const char *jade_index_kind_name(enum jade_index_kind kind);
 /** Ranges of limits.h; the error names the parameter. */
 jade_code jade_index_params_check(const struct jade_index_params *p, struct jade_err *err);
@@ -146,7 +156,8 @@ struct jade_index;
 struct jade_index_ops {
     const char *name;
     jade_code (*add)(struct jade_index *ix, uint32_t row, struct jade_err *err);
-    jade_code (*search)(struct jade_index *ix, const struct jade_query_vector *q, const struct jade_search_opts *opts, struct jade_topk *top,
+    jade_code (*search)(struct jade_index *ix, const struct jade_query_vector *q,
+                        const struct jade_search_opts *opts, struct jade_topk *top,
                         struct jade_search_stats *stats, struct jade_err *err);
     jade_code (*save)(struct jade_index *ix, struct jade_blockfile_writer *w, struct jade_err *err);
     /* every row below n is reachable, links are in range, degrees within bounds: for tests and `check` */
@@ -161,16 +172,20 @@ struct jade_index {
 };
 
 /** Empty index for up to max_rows rows that `rows` describes (they are appended by the owner). */
-jade_code jade_index_new(const struct jade_index_params *params, const struct jade_rows *rows, uint32_t max_rows, struct jade_index **out, struct jade_err *err);
+jade_code jade_index_new(const struct jade_index_params *params, const struct jade_rows *rows,
+                         uint32_t max_rows, struct jade_index **out, struct jade_err *err);
 /** Opens a saved index; `file` is borrowed and must outlive it. Links are range-checked as blocks are first used. Errors: JADE_E_CORRUPT, JADE_E_VERSION. */
-jade_code jade_index_map(struct jade_blockfile *file, const struct jade_rows *rows, uint32_t n_rows, struct jade_index **out, struct jade_err *err);
+jade_code jade_index_map(struct jade_blockfile *file, const struct jade_rows *rows, uint32_t n_rows,
+                         struct jade_index **out, struct jade_err *err);
 
 /** Adds a row whose vector is already in place. Any thread; each row once. */
 jade_code jade_index_add(struct jade_index *ix, uint32_t row, struct jade_err *err);
 /** Approximate k nearest into `top` (which may already hold candidates of other row ranges of the same segment). */
-jade_code jade_index_search(struct jade_index *ix, const struct jade_query_vector *q, const struct jade_search_opts *opts, struct jade_topk *top,
+jade_code jade_index_search(struct jade_index *ix, const struct jade_query_vector *q,
+                            const struct jade_search_opts *opts, struct jade_topk *top,
                             struct jade_search_stats *stats, struct jade_err *err);
-jade_code jade_index_save(struct jade_index *ix, struct jade_blockfile_writer *w, struct jade_err *err);
+jade_code jade_index_save(struct jade_index *ix, struct jade_blockfile_writer *w,
+                          struct jade_err *err);
 jade_code jade_index_verify(struct jade_index *ix, struct jade_err *err);
 uint64_t jade_index_memory_bytes(const struct jade_index *ix);
 void jade_index_free(struct jade_index *ix);

@@ -26,8 +26,10 @@ struct jade_simd {
     /* sum a_i * b_i */
     float (*dot_f32)(const float *a, const float *b, size_t n);
     /* One query against `count` rows that lie `stride` bytes apart from `rows` on: out[i]. Same sums as the single forms, bit for bit. */
-    void (*l2sq_f32_rows)(const float *q, const void *rows, size_t stride, size_t count, size_t n, float *out);
-    void (*dot_f32_rows)(const float *q, const void *rows, size_t stride, size_t count, size_t n, float *out);
+    void (*l2sq_f32_rows)(const float *q, const void *rows, size_t stride, size_t count, size_t n,
+                          float *out);
+    void (*dot_f32_rows)(const float *q, const void *rows, size_t stride, size_t count, size_t n,
+                         float *out);
     /* One query against four rows anywhere (graph candidates): out[0..3]; same bits as the single forms. */
     void (*l2sq_f32_x4)(const float *q, const float *const rows[4], size_t n, float out[4]);
     void (*dot_f32_x4)(const float *q, const float *const rows[4], size_t n, float out[4]);
@@ -40,7 +42,8 @@ const struct jade_simd *jade_simd(void);
 /** The table of one level, or NULL when the machine lacks it (tests run each). */
 const struct jade_simd *jade_simd_level(enum jade_simd_level level);
 /** Floats a vector of `dim` occupies: dim rounded up to a multiple of JADE_SIMD_LANES. */
-static inline size_t jade_simd_padded(size_t dim) {
+static inline size_t jade_simd_padded(size_t dim)
+{
     return (dim + JADE_SIMD_LANES - 1) & ~(size_t)(JADE_SIMD_LANES - 1);
 }
 

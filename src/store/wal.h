@@ -28,31 +28,37 @@ struct jade_wal;
 
 struct jade_wal_opts {
     struct jade_os *os;
-    const char *dir;             /* existing folder wal/ */
-    struct jade_uuid shard;      /* in every file header */
-    struct jade_lsn after;       /* checkpoint: records <= this are not replayed; the first record needed is after + 1 */
+    const char *dir;        /* existing folder wal/ */
+    struct jade_uuid shard; /* in every file header */
+    struct jade_lsn
+        after; /* checkpoint: records <= this are not replayed; the first record needed is after + 1 */
     struct jade_lsn durable_mark; /* from the superblock */
-    uint64_t generation_min;     /* oldest file the manifest needs; older ones are leftovers. 0 = no manifest has named one yet: only then may the folder be empty */
-    uint64_t file_bytes;         /* preallocation and roll size; 0 = JADE_WAL_FILE_BYTES */
-    bool read_only;              /* dump: change nothing, cut nothing */
+    uint64_t
+        generation_min; /* oldest file the manifest needs; older ones are leftovers. 0 = no manifest has named one yet: only then may the folder be empty */
+    uint64_t file_bytes; /* preallocation and roll size; 0 = JADE_WAL_FILE_BYTES */
+    bool read_only;      /* dump: change nothing, cut nothing */
 };
 
 /** Called in LSN order for each record > after. */
-typedef jade_code (*jade_wal_replay_fn)(void *ctx, const struct jade_wal_header *h, const uint8_t *payload, struct jade_err *err);
+typedef jade_code (*jade_wal_replay_fn)(void *ctx, const struct jade_wal_header *h,
+                                        const uint8_t *payload, struct jade_err *err);
 
 struct jade_wal_recovery {
-    uint64_t records, bytes;  /* replayed */
-    uint64_t tail_bytes_cut;  /* of a torn tail; 0 = none */
+    uint64_t records, bytes; /* replayed */
+    uint64_t tail_bytes_cut; /* of a torn tail; 0 = none */
     uint64_t files;
 };
 
 /** Opens an existing or empty log, replays, cuts a torn tail, leaves it ready to append. Errors: JADE_E_CORRUPT (with file and offset), JADE_E_IO, ... */
-jade_code jade_wal_open(const struct jade_wal_opts *opts, jade_wal_replay_fn fn, void *ctx, struct jade_wal **out, struct jade_wal_recovery *rec_out, struct jade_err *err);
+jade_code jade_wal_open(const struct jade_wal_opts *opts, jade_wal_replay_fn fn, void *ctx,
+                        struct jade_wal **out, struct jade_wal_recovery *rec_out,
+                        struct jade_err *err);
 /** Syncs what is written, closes. */
 jade_code jade_wal_close(struct jade_wal *w, struct jade_err *err);
 
 /** Appends one record into the write buffer; *lsn_out is its number. payload may be freed afterwards. Errors: JADE_E_TOO_LARGE, JADE_E_POISONED, JADE_E_NOSPACE (checked before an LSN is used: nothing changed), JADE_E_NOMEM. */
-jade_code jade_wal_append(struct jade_wal *w, enum jade_record_type type, struct jade_epoch epoch, struct jade_uuid request, const void *payload, size_t n,
+jade_code jade_wal_append(struct jade_wal *w, enum jade_record_type type, struct jade_epoch epoch,
+                          struct jade_uuid request, const void *payload, size_t n,
                           struct jade_lsn *lsn_out, struct jade_err *err);
 /** Hands buffered records to the operating system (they survive kill -9). */
 jade_code jade_wal_flush(struct jade_wal *w, struct jade_err *err);

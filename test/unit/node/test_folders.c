@@ -300,6 +300,43 @@ static void a_deletion_that_the_catalog_refuses_keeps_the_database(void **state)
     assert_int_equal(database_folders(), 0);
 }
 
+/* Every allocation of opening a node over a few databases fails in turn: it does not open, and the next time it does. */
+static void an_opening_without_memory_leaves_everything_as_it_was(void **state)
+{
+    (void)state;
+    struct jade_database *db;
+    unsigned failed = 0;
+    start_wrapped(jade_os_posix());
+    db = create("one", 2);
+    put_one(db, "a", 1);
+    jade_database_unref(db);
+    jade_database_unref(create("two", 2));
+    node_end();
+    for (uint64_t at = 1;; at++) {
+        jade_alloc_fail_at(at);
+        jade_code rc = jade_node_open(&node_opts, &node, NULL);
+        bool over = jade_alloc_count() < at;
+        jade_alloc_fail_at(0);
+        if (rc != JADE_OK) {
+            assert_int_equal(rc, JADE_E_NOMEM);
+            assert_null(node);
+            failed++;
+            node_start();
+        }
+        db = find("one");
+        assert_true(get_one(db, "a") == 1.0f);
+        jade_database_unref(db);
+        node_end();
+        if (over) {
+            break;
+        }
+    }
+    print_message("%u allocations failed in turn\n", failed);
+    assert_true(failed > 20);
+    node_start();
+    end_wrapped();
+}
+
 static void a_row_that_is_no_description_stops_the_opening(void **state)
 {
     (void)state;
@@ -330,6 +367,7 @@ int main(void)
         FOLDER_TEST(a_creation_whose_row_is_refused_leaves_nothing),
         FOLDER_TEST(a_creation_of_unknown_outcome_is_decided_by_the_next_start),
         FOLDER_TEST(a_deletion_that_the_catalog_refuses_keeps_the_database),
+        FOLDER_TEST(an_opening_without_memory_leaves_everything_as_it_was),
         FOLDER_TEST(a_row_that_is_no_description_stops_the_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

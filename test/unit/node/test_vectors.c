@@ -349,6 +349,52 @@ static void an_update_of_ef_search_reaches_the_open_shard(void **state)
             "efSearch");
 }
 
+/* Every allocation of a first text write (with opening and binding) and of a search by text fails in turn. */
+static void a_failed_allocation_stores_nothing_and_spoils_nothing(void **state)
+{
+    (void)state;
+    node_end();
+    node_opts.manual = true;
+    node_start();
+    const struct jade_put put = text_of("a", "the cat sat on the mat");
+    struct jade_find q = {.by = JADE_FIND_TEXT, .text = {"cat", 3}, .k = 1};
+    unsigned failed = 0;
+    for (uint64_t at = 1;; at++) {
+        struct jade_find_result found;
+        db = create("texts", JADE_EMBED_HASH_384_DIM);
+        jade_alloc_fail_at(at);
+        jade_code rc = jade_database_put(db, &put, 1, &UPSERT, &arena, &results, &written, NULL);
+        bool stored = rc == JADE_OK;
+        if (stored) {
+            rc = jade_database_search(db, &q, &arena, &found, NULL);
+        }
+        bool over = jade_alloc_count() < at;
+        jade_alloc_fail_at(0);
+        failed += rc != JADE_OK;
+        if (rc != JADE_OK && rc != JADE_E_NOMEM) {
+            fail_msg("allocation %llu: %s", (unsigned long long)at, jade_code_name(rc));
+        }
+        if (rc == JADE_E_NOMEM &&
+            !stored) { /* an opening that failed is tried again after a second */
+            jade_database_unref(db);
+            node_restart();
+            db = find("texts");
+        }
+        assert_int_equal(count_all(db), stored);
+        OK(jade_database_put(db, &put, 1, &UPSERT, &arena, &results, &written, &err));
+        expect_hits(&q, "a");
+        OK(jade_node_delete(node, db, &err));
+        jade_database_unref(db);
+        db = NULL;
+        jade_arena_release(&arena);
+        if (over) {
+            break;
+        }
+    }
+    print_message("%u allocations failed in turn\n", failed);
+    assert_true(failed > 30);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -363,6 +409,7 @@ int main(void)
         TEST(vectors_of_a_foreign_model_are_stored_and_text_is_refused),
         TEST(anybody_may_embed_texts),
         TEST(an_update_of_ef_search_reaches_the_open_shard),
+        TEST(a_failed_allocation_stores_nothing_and_spoils_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
