@@ -120,8 +120,8 @@ jade_code jadei_models_embed(struct jadei_call *c, struct jade_err *err)
     jade_code rc = JADE_OK;
     struct jadei_value at[N];
     struct jadei_model model = {.name = NULL};
-    struct jade_str *texts;
-    size_t n;
+    struct jade_str *texts = NULL;
+    size_t n = 0;
     struct jade_embedding e;
     JADE_TRY(jadei_read_fields(c->body, fields, N, at, err));
     if (at[MODEL].given) {
