@@ -251,6 +251,7 @@ jade_code jade_shard_rebuild(struct jade_shard *s, const struct jade_index_param
     if (params) {
         jade_mutex_lock(&s->commit); /* the next growing segment takes the new parameters */
         s->config.index = *params;
+        atomic_store(&s->flat, params->kind == JADE_INDEX_FLAT);
         jadei_freeze(s);
         jade_mutex_unlock(&s->commit);
         rc = jadei_seal_frozen(s, true, err);

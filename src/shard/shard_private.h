@@ -248,7 +248,8 @@ struct jade_shard {
     struct jade_engine *engine;
     struct jade_shard *next; /* in the engine's list */
     char dir[JADE_PATH_MAX];
-    struct jade_shard_config config;
+    struct jade_shard_config config; /* index changes under maintenance and commit (rebuild) */
+    _Atomic bool flat;               /* config.index.kind, for writers that hold neither */
     struct jade_lock *lock;
 
     _Atomic(struct jadei_view *) view;

@@ -614,7 +614,7 @@ static void slow_down(struct jade_shard *s, uint32_t n_rows)
 {
     uint64_t rows;
     uint64_t bytes;
-    if (s->engine->manual || s->config.index.kind == JADE_INDEX_FLAT) {
+    if (s->engine->manual || atomic_load(&s->flat)) {
         return;
     }
     jadei_tail(s, &rows, &bytes);
