@@ -184,6 +184,7 @@ static void clear_away(struct jade_node *n, struct jade_database *db)
     struct jade_err own = {0};
     bool closed = false;
     jadei_jobs_cancel_of(db);
+    jadei_database_hurry(db);
     if (jadei_database_close(db, 0, UINT64_MAX, &closed, &own) != JADE_OK) {
         jade_log_err(JADE_LOG_WARN, JADEI_ROOM, "closing a deleted database", &own);
     }

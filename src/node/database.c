@@ -270,6 +270,15 @@ jade_code jadei_database_close(struct jade_database *db, uint64_t idle_us, uint6
     return rc;
 }
 
+void jadei_database_hurry(struct jade_database *db)
+{
+    jade_mutex_lock(&db->mutex);
+    if (db->state == JADE_DATABASE_OPEN) {
+        jade_shard_stop(db->shard);
+    }
+    jade_mutex_unlock(&db->mutex);
+}
+
 void jadei_database_forbid(struct jade_database *db)
 {
     jade_mutex_lock(&db->mutex);

@@ -281,6 +281,16 @@ void jade_node_stop(struct jade_node *n)
     jadei_jobs_stop(n);
 }
 
+/** Maintenance that takes long ends now: seals, merges, rebuilds. */
+static void hurry(struct jade_node *n)
+{
+    jade_rwlock_read(&n->list);
+    for (size_t i = 0; i < n->n; i++) {
+        jadei_database_hurry(n->by_name[i]);
+    }
+    jade_rwlock_read_end(&n->list);
+}
+
 /** Closes every shard; *first keeps the first error. False when the deadline came first. */
 static bool close_databases(struct jade_node *n, uint64_t deadline_us, struct jade_err *first)
 {
@@ -308,6 +318,7 @@ jade_code jade_node_close(struct jade_node *n, uint64_t timeout_us, struct jade_
     struct jade_err first = {0};
     uint64_t deadline = jade_os_mono_us(n->os) + timeout_us;
     jade_node_stop(n);
+    hurry(n);
     if (!wait_calls(n, deadline) || !jadei_jobs_wait_ended(n, deadline) ||
         !close_databases(n, deadline, &first)) {
         return jade_fail(err, JADE_E_TIMEOUT, "calls are still running after %llu ms",

@@ -85,6 +85,8 @@ jade_code jadei_use_end(struct jade_database *db, jade_code rc);
  */
 jade_code jadei_database_close(struct jade_database *db, uint64_t idle_us, uint64_t deadline_us,
                                bool *closed_out, struct jade_err *err);
+/** Its long maintenance calls end soon: it is about to be closed for good. */
+void jadei_database_hurry(struct jade_database *db);
 /** No new call from now on. */
 void jadei_database_forbid(struct jade_database *db);
 

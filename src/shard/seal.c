@@ -277,8 +277,11 @@ jade_code jadei_seal_frozen(struct jade_shard *s, bool finish, struct jade_err *
         unsigned token = jade_epoch_pin(s->engine->epoch);
         struct jadei_segment *g = oldest_frozen(s);
         jade_epoch_unpin(s->engine->epoch, token);
-        if (!g || atomic_load(&s->stopping)) {
+        if (!g) {
             return JADE_OK;
+        }
+        if (atomic_load(&s->stopping)) { /* a checkpoint must not pass over what is not sealed */
+            return jade_fail(err, JADE_E_CANCELLED, "the database is closing");
         }
         uint32_t n = atomic_load(&g->n_rows);
         if (finish) {

@@ -74,6 +74,11 @@ struct jade_shard_open_info {
 jade_code jade_shard_open(struct jade_engine *e, const char *dir,
                           const struct jade_shard_config *config, struct jade_shard **out,
                           struct jade_shard_open_info *info_out, struct jade_err *err);
+/**
+ * For a shard that is about to be closed: maintenance calls that run (checkpoint, rebuild) soon end with JADE_E_CANCELLED, and so do later ones that find work; no
+ * background work begins any more. Reads and writes go on. Returns at once; from any thread.
+ */
+void jade_shard_stop(struct jade_shard *s);
 /** Waits for running calls' background work, syncs, marks clean, closes. Frees s in every case; the error tells that the last sync failed. */
 jade_code jade_shard_close(struct jade_shard *s, struct jade_err *err);
 

@@ -301,6 +301,14 @@ static void unlist(struct jade_shard *s)
     jade_mutex_unlock(&e->mutex);
 }
 
+void jade_shard_stop(struct jade_shard *s)
+{
+    jade_mutex_lock(&s->task_mutex);
+    atomic_store(&s->stopping, true);
+    jade_cond_broadcast(&s->task_cond);
+    jade_mutex_unlock(&s->task_mutex);
+}
+
 jade_code jade_shard_close(struct jade_shard *s, struct jade_err *err)
 {
     if (!s) {
