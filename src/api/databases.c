@@ -410,7 +410,13 @@ jade_code jadei_databases_update(struct jadei_call *c, struct jade_err *err)
     struct jade_database_spec spec = spec_of(&info);
     JADE_TRY(read_body(c, at, &now, &spec, err));
     /* Parts that the body does not name were taken from info: nobody may have changed them since. */
-    JADE_TRY(jade_database_update(c->db, &spec, revision ? revision : info.revision, &update, err));
+    rc = jade_database_update(c->db, &spec, revision ? revision : info.revision, &update, err);
+    if (rc != JADE_OK) {
+        if (rc == JADE_E_CONFLICT && revision != 0 && err->field[0] == '\0') {
+            jade_err_prefix_field(err, at[F_IF_VERSION].given ? "ifVersion" : "If-Match");
+        }
+        goto out;
+    }
     warn_of_own_fields(c, at, false);
     if (update.job_id[0] != '\0') {
         jadei_reply_location(c, (const char *[]){"operations", update.job_id, NULL});

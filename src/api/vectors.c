@@ -1,6 +1,7 @@
 /*
  * /databases/{databaseId}/vectors: store, read, replace, delete; and the batch.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api_private.h"
@@ -119,6 +120,9 @@ jade_code jadei_vectors_put(struct jadei_call *c, struct jade_err *err)
     rc = put(c, &vectors, upsert ? JADE_WRITE_UPSERT : JADE_WRITE_UPDATE, &results, &written, err);
     if (rc != JADE_OK) {
         strip_batch_prefix(err);
+        if (strcmp(err->field, "id") == 0) { /* the one of the path */
+            snprintf(err->field, sizeof err->field, "vectorId");
+        }
         goto out;
     }
     reply_one(c, &results[0]);
