@@ -111,7 +111,7 @@ static inline void http_client_read_body(struct http_client *c, size_t have, cha
 /** Reads one answer. */
 static inline void http_client_receive(struct http_client *c)
 {
-    static char bytes[HTTP_HEAD_MAX];
+    char bytes[HTTP_HEAD_MAX];
     size_t n = 0;
     char *end = NULL;
     while (!end) {
