@@ -44,11 +44,10 @@ jade_code jadei_folder_mark(struct jade_node *n, const char *id, struct jade_err
     jade_code rc = JADE_OK;
     char path[JADE_PATH_MAX];
     struct jade_file *f = NULL;
+    bool there = false;
     JADE_TRY(folder_path(n, id, MARK, path, err));
-    rc = jade_file_open(n->os, path, JADE_OPEN_CREATE, &f, NULL);
-    if (rc == JADE_E_ALREADY_EXISTS) { /* of an unmarking that failed */
-        rc = JADE_OK;
-    } else if (rc != JADE_OK) {
+    JADE_TRY(jade_os_exists(n->os, path, &there, err)); /* of an unmarking that failed */
+    if (!there) {
         JADE_TRY(jade_file_open(n->os, path, JADE_OPEN_CREATE, &f, err));
     }
     JADE_TRY(folder_path(n, id, NULL, path, err));

@@ -285,10 +285,12 @@ static void a_deletion_that_the_catalog_refuses_keeps_the_database(void **state)
     start_wrapped(jade_os_posix());
     struct jade_database *db = create("one", 2);
     put_one(db, "a", 1);
-    wrapped.fail = JADE_E_NOSPACE;
-    wrapped.after = false;
-    REFUSED(jade_node_delete(node, db, &err), JADE_E_NOSPACE, "");
-    assert_true(get_one(db, "a") == 1.0f);
+    for (int i = 0; i < 2; i++) { /* the second time the folder is marked already */
+        wrapped.fail = JADE_E_NOSPACE;
+        wrapped.after = false;
+        REFUSED(jade_node_delete(node, db, &err), JADE_E_NOSPACE, "");
+        assert_true(get_one(db, "a") == 1.0f);
+    }
     jade_database_unref(db);
     end_wrapped();
     node_opts.manual = false;

@@ -108,6 +108,65 @@ static void a_pending_rebuild_is_queued_again_by_the_next_start(void **state)
     jade_arena_release(&arena);
 }
 
+static void one_rebuild_serves_all_updates_before_it(void **state)
+{
+    (void)state;
+    struct jade_arena arena;
+    struct jade_database_update first, second;
+    struct jade_job *jobs;
+    size_t n;
+    node_opts.manual = true;
+    node_start();
+    struct jade_database *db = create("one", 16);
+    struct jade_database_spec spec = spec_of("one", 16);
+    fill(db, 100);
+    spec.index.m = 8;
+    OK(jade_database_update(db, &spec, 0, &first, &err));
+    spec.index.m = 12;
+    OK(jade_database_update(db, &spec, 0, &second, &err));
+    assert_string_equal(first.job_id, second.job_id);
+    jade_node_run(node);
+    OK(jade_node_jobs(node, &jobs, &n, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(jobs[0].state, JADE_JOB_SUCCEEDED);
+    jade_free(jobs);
+    jade_arena_init(&arena, JADE_TAG_TEST);
+    struct jade_database_info info = info_of(db, &arena);
+    assert_int_equal(info.index.m, 12);
+    assert_false(info.rebuild_pending);
+    jade_arena_release(&arena);
+    jade_database_unref(db);
+}
+
+static void an_update_cancels_the_rebuild_that_it_makes_pointless(void **state)
+{
+    (void)state;
+    struct jade_arena arena;
+    struct jade_job first, last;
+    struct jade_database_update update;
+    struct jade_database *db = create("one", 16);
+    struct jade_database_spec spec = spec_of("one", 16);
+    fill(db, 4000);
+    OK(jade_database_start_job(db, JADE_JOB_REBUILD, &first, &err));
+    do {
+        OK(jade_node_job(node, first.id, strlen(first.id), &first, &err));
+    } while (first.state == JADE_JOB_QUEUED);
+    spec.index.kind = JADE_INDEX_FLAT;
+    OK(jade_database_update(db, &spec, 0, &update, &err));
+    assert_string_not_equal(update.job_id, first.id);
+    last = wait_for(update.job_id);
+    assert_int_equal(last.state, JADE_JOB_SUCCEEDED);
+    first = wait_for(first.id);
+    assert_true(first.state == JADE_JOB_CANCELLED || first.state == JADE_JOB_SUCCEEDED);
+    jade_arena_init(&arena, JADE_TAG_TEST);
+    struct jade_database_info info = info_of(db, &arena);
+    assert_int_equal(info.index.kind, JADE_INDEX_FLAT);
+    assert_false(info.rebuild_pending);
+    jade_arena_release(&arena);
+    assert_int_equal(count_all(db), 4000);
+    jade_database_unref(db);
+}
+
 static void one_job_of_a_kind_waits_for_a_database_and_a_queued_one_can_be_cancelled(void **state)
 {
     (void)state;
@@ -286,6 +345,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NODE_TEST(a_changed_m_rebuilds_the_index_behind_the_answers),
         FOLDER_TEST(a_pending_rebuild_is_queued_again_by_the_next_start),
+        FOLDER_TEST(one_rebuild_serves_all_updates_before_it),
+        NODE_TEST(an_update_cancels_the_rebuild_that_it_makes_pointless),
         FOLDER_TEST(one_job_of_a_kind_waits_for_a_database_and_a_queued_one_can_be_cancelled),
         FOLDER_TEST(the_queue_and_the_memory_of_jobs_are_bounded),
         NODE_TEST(a_job_that_cannot_open_its_database_fails_with_the_reason),
