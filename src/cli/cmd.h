@@ -5,6 +5,7 @@
 #define JADE_CLI_CMD_H
 
 #include "cli/cli.h"
+#include "format/json_out.h"
 
 /* clang-format off */
 #define JADE_OPTIONS_INDEX                                                                         \
@@ -27,10 +28,10 @@ jade_code jade_cli_print_list(struct jade_cli *cli, struct jade_json data, const
 /** JSON, YAML, or a table of two columns. */
 jade_code jade_cli_print_object(struct jade_cli *cli, struct jade_json v, struct jade_err *err);
 /**
- * Checks that text is one JSON value of a type, for an option; writes it minified into out (no NUL). Errors: JADE_E_INVALID_ARGUMENT with
+ * Checks that text is one JSON value of a type, for an option; writes it minified. Errors: JADE_E_INVALID_ARGUMENT with
  * the option as field.
  */
 jade_code jade_cli_option_json(const char *option, const char *text, enum jade_json_type type,
-                               struct jade_buf *out, struct jade_err *err);
+                               struct jade_json_out *o, struct jade_err *err);
 
 #endif

@@ -25,7 +25,7 @@ static const struct jade_option options[] = {
 };
 
 static jade_code add_question(struct jade_json_out *o, const struct jade_args *a,
-                              struct jade_buf *body, struct jade_err *err)
+                              struct jade_err *err)
 {
     const char *vector = jade_args_get(a, "vector"), *text = jade_args_get(a, "text");
     const char *id = jade_args_get(a, "id");
@@ -39,8 +39,7 @@ static jade_code add_question(struct jade_json_out *o, const struct jade_args *a
         jade_out_key_str(o, "id", id);
     } else {
         jade_out_key(o, "queryVector");
-        jade_out_raw(o, "", 0);
-        return jade_cli_option_json("--vector", vector, JADE_JSON_ARRAY, body, err);
+        return jade_cli_option_json("--vector", vector, JADE_JSON_ARRAY, o, err);
     }
     return JADE_OK;
 }
@@ -54,7 +53,7 @@ static jade_code write_body(const struct jade_args *a, struct jade_buf *body, st
     bool has_threshold;
     jade_json_out_init(&o, body);
     jade_out_object(&o);
-    JADE_TRY(add_question(&o, a, body, err));
+    JADE_TRY(add_question(&o, a, err));
     JADE_TRY(jade_args_u64(a, "top-k", 1, JADE_TOPK_MAX, &k, err));
     JADE_TRY(jade_args_u64(a, "ef", 1, JADE_EF_MAX, &ef, err));
     JADE_TRY(jade_args_f64(a, "threshold", &threshold, &has_threshold, err));
@@ -72,9 +71,8 @@ static jade_code write_body(const struct jade_args *a, struct jade_buf *body, st
     jade_out_key_bool(&o, "includeValues", jade_args_flag(a, "values"));
     if (jade_args_flag(a, "filter")) {
         jade_out_key(&o, "filter");
-        jade_out_raw(&o, "", 0);
-        JADE_TRY(jade_cli_option_json("--filter", jade_args_get(a, "filter"), JADE_JSON_OBJECT,
-                                      body, err));
+        JADE_TRY(jade_cli_option_json("--filter", jade_args_get(a, "filter"), JADE_JSON_OBJECT, &o,
+                                      err));
     }
     jade_out_object_end(&o);
     JADE_TRY(jade_buf_status(body, err));

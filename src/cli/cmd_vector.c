@@ -22,10 +22,11 @@ static const struct jade_option get_options[] = {
 };
 
 jade_code jade_cli_option_json(const char *option, const char *text, enum jade_json_type type,
-                               struct jade_buf *out, struct jade_err *err)
+                               struct jade_json_out *o, struct jade_err *err)
 {
     struct jade_json_parser *parser = NULL;
     struct jade_json v;
+    struct jade_buf value;
     struct jade_err why = {0};
     jade_code rc = jade_json_parser_new(strlen(text) + 1, JADE_CLI_JSON_DEPTH, &parser, err);
     if (rc != JADE_OK) {
@@ -37,14 +38,19 @@ jade_code jade_cli_option_json(const char *option, const char *text, enum jade_j
         rc = jade_fail_field(err, JADE_E_INVALID_ARGUMENT, option, "%s, expected %s",
                              jade_json_type_name(jade_json_type(v)), jade_json_type_name(type));
     } else {
-        jade_json_write(v, out);
+        jade_buf_init(&value, JADE_TAG_OTHER);
+        jade_json_write(v, &value);
+        rc = jade_buf_status(&value, err);
+        if (rc == JADE_OK) {
+            jade_out_raw(o, value.data, value.len);
+        }
+        jade_buf_release(&value);
     }
     jade_json_parser_free(parser);
     return rc;
 }
 
-static jade_code write_body(const struct jade_args *a, bool with_id, struct jade_buf *body,
-                            struct jade_err *err)
+static jade_code write_body(const struct jade_args *a, struct jade_buf *body, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jade_json_out o;
@@ -56,20 +62,19 @@ static jade_code write_body(const struct jade_args *a, bool with_id, struct jade
     }
     jade_json_out_init(&o, body);
     jade_out_object(&o);
-    if (with_id && jade_args_get(a, "id")) {
+    jade_out_key_str(&o, "onConflict", "upsert");
+    if (jade_args_flag(a, "id")) {
         jade_out_key_str(&o, "id", jade_args_get(a, "id"));
     }
     if (vector) {
         jade_out_key(&o, "values");
-        jade_out_raw(&o, "", 0);
-        JADE_TRY(jade_cli_option_json("--vector", vector, JADE_JSON_ARRAY, body, err));
+        JADE_TRY(jade_cli_option_json("--vector", vector, JADE_JSON_ARRAY, &o, err));
     } else {
         jade_out_key_str(&o, "text", text);
     }
     if (metadata) {
         jade_out_key(&o, "metadata");
-        jade_out_raw(&o, "", 0);
-        JADE_TRY(jade_cli_option_json("--metadata", metadata, JADE_JSON_OBJECT, body, err));
+        JADE_TRY(jade_cli_option_json("--metadata", metadata, JADE_JSON_OBJECT, &o, err));
     }
     jade_out_object_end(&o);
     JADE_TRY(jade_buf_status(body, err));
@@ -94,44 +99,21 @@ static jade_code vector_path(struct jade_buf *path, const char *db, const char *
     return jade_buf_status(path, err);
 }
 
-/* An id that a path cannot name: "." and ".." are taken out of it on the way, "batch" is a call of its own. */
-static bool needs_batch(const char *id)
-{
-    return strcmp(id, ".") == 0 || strcmp(id, "..") == 0 || strcmp(id, "batch") == 0;
-}
-
 static jade_code put(struct jade_cli *cli, const struct jade_args *a, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    struct jade_buf path, body, all;
+    struct jade_buf path, body;
     struct jade_reply reply;
-    const char *id = jade_args_get(a, "id");
-    bool by_batch = !id || needs_batch(id);
     jade_buf_init(&path, JADE_TAG_OTHER);
     jade_buf_init(&body, JADE_TAG_OTHER);
-    jade_buf_init(&all, JADE_TAG_OTHER);
-    if (id && id[0] == '\0') {
-        rc = jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "--id", "is empty");
-        goto out;
-    }
-    JADE_TRY(write_body(a, by_batch, &body, err));
-    if (by_batch) {
-        jade_buf_append_str(&all, "{\"vectors\":[");
-        jade_buf_append(&all, body.data, body.len);
-        jade_buf_append_str(&all, "]}");
-        JADE_TRY(jade_buf_status(&all, err));
-        JADE_TRY(vector_path(&path, a->operand[0], "batch", "", err));
-    } else {
-        JADE_TRY(vector_path(&path, a->operand[0], id, "?upsert=true", err));
-    }
-    struct jade_buf *send = by_batch ? &all : &body;
-    JADE_TRY(jade_cli_call(cli, by_batch ? "POST" : "PUT", (const char *)path.data,
-                           (const char *)send->data, send->len, &reply, err));
+    JADE_TRY(write_body(a, &body, err));
+    JADE_TRY(vector_path(&path, a->operand[0], NULL, "", err));
+    JADE_TRY(jade_cli_call(cli, "POST", (const char *)path.data, (const char *)body.data, body.len,
+                           &reply, err));
     JADE_TRY(jade_cli_print_object(cli, reply.data, err));
 out:
     jade_buf_release(&path);
     jade_buf_release(&body);
-    jade_buf_release(&all);
     return rc;
 }
 

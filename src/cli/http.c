@@ -85,10 +85,9 @@ static jade_code set_up(struct jade_client *c, const char *key, struct jade_err 
     const struct {
         CURLoption option;
         long value;
-    } longs[] = {{CURLOPT_NOSIGNAL, 1},
-                 {CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS},
-                 {CURLOPT_TIMEOUT, CALL_S},
-                 {CURLOPT_FOLLOWLOCATION, 0},
+    } longs[] = {{CURLOPT_NOSIGNAL, 1},     {CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS},
+                 {CURLOPT_TIMEOUT, CALL_S}, {CURLOPT_FOLLOWLOCATION, 0},
+                 {CURLOPT_PATH_AS_IS, 1}, /* ".." is a valid id */
                  {CURLOPT_TCP_KEEPALIVE, 1}};
     for (size_t i = 0; i < sizeof longs / sizeof longs[0] && rc == CURLE_OK; i++) {
         rc = curl_easy_setopt(c->curl, longs[i].option, longs[i].value);

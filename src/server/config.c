@@ -54,9 +54,9 @@ static const struct setting settings[] = {
      1000, 1, 3600000, "periodic, async: longest time until a write is on stable storage"},
     {"storage.sealMiB", "JADE_SEAL_MIB", NULL, NUMBER, AT(seal_mib), NULL, 128, 1, 4096,
      "log size at which new rows become a segment file"},
-    {"storage.tailSoftMiB", "JADE_TAIL_SOFT_MIB", NULL, NUMBER, AT(tail_soft_mib), NULL, 128, 1,
+    {"storage.tailSoftMiB", "JADE_TAIL_SOFT_MIB", NULL, NUMBER, AT(tail_soft_mib), NULL, 64, 1,
      1 << 20, "vectors not yet in an index from which on writers are slowed"},
-    {"storage.tailHardMiB", "JADE_TAIL_HARD_MIB", NULL, NUMBER, AT(tail_hard_mib), NULL, 512, 2,
+    {"storage.tailHardMiB", "JADE_TAIL_HARD_MIB", NULL, NUMBER, AT(tail_hard_mib), NULL, 256, 2,
      1 << 20, "where writers go at the speed of the index"},
     {"storage.idleCloseSeconds", "JADE_IDLE_CLOSE_SECONDS", NULL, NUMBER, AT(idle_close_s), NULL,
      300, 1, 86400, "a database that nobody uses is closed after this time"},
@@ -448,7 +448,8 @@ void jade_config_help(FILE *out)
     jade_config_default(&c);
     fprintf(
         out,
-        "usage: jadevectordb [--config FILE] [SETTING]...\n\n"
+        "usage: jadevectordb [--config FILE] [SETTING]...\n"
+        "       jadevectordb train-model --help\n\n"
         "The server of JadeVectorDB. Defaults are overridden by the file, the file by the environment, that by flags.\n\n"
         "  --config FILE    YAML file with settings (JADE_CONFIG)\n"
         "  --check-config   check all settings, print them, exit\n"

@@ -16,6 +16,7 @@
 #include "net/http_server.h"
 #include "node/node.h"
 #include "server/config.h"
+#include "server/train_model.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, DRAIN_MS = 2000, CLOSE_US = 2500000 };
 
@@ -163,6 +164,9 @@ int main(int argc, char **argv)
     static struct server s;
     struct jade_err err = {0};
     enum jade_log_level level = JADE_LOG_INFO;
+    if (argc > 1 && strcmp(argv[1], "train-model") == 0) {
+        return jade_train_model(argc - 1, argv + 1);
+    }
     if (jade_config_load(&s.config, argc, argv, &err) != JADE_OK) {
         (void)complain("", &err);
         return EXIT_USAGE;
