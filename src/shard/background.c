@@ -188,7 +188,9 @@ static bool resting(const struct jade_shard *s)
     return jade_os_mono_us(s->engine->os) < atomic_load(&s->retry_at_us);
 }
 
-static void task_end(struct jade_shard *s, unsigned *counter)
+/* A task holds two counts: its kind's, which bounds how many there are, and `inflight`, which keeps the shard alive. Giving the first back
+ * before the last look for work means that work which came meanwhile is seen by this look or by the task that its finder could queue. */
+static void release(struct jade_shard *s, unsigned *counter)
 {
     jade_mutex_lock(&s->task_mutex);
     JADE_ASSERT(*counter > 0);
@@ -197,12 +199,22 @@ static void task_end(struct jade_shard *s, unsigned *counter)
     jade_mutex_unlock(&s->task_mutex);
 }
 
+static void task_end(struct jade_shard *s, unsigned *counter)
+{
+    release(s, counter);
+    if (!atomic_load(&s->stopping)) {
+        jadei_background_kick(s);
+    }
+    release(s, &s->inflight); /* from here on a close may free the shard */
+}
+
 static bool task_begin(struct jade_shard *s, unsigned *counter, unsigned max)
 {
     bool ok = false;
     jade_mutex_lock(&s->task_mutex);
     if (*counter < max && !atomic_load(&s->stopping)) {
         ++*counter;
+        ++s->inflight;
         ok = true;
     }
     jade_mutex_unlock(&s->task_mutex);
@@ -215,9 +227,12 @@ static void queue(struct jade_shard *s, jade_task_fn fn, unsigned *counter)
     if (jade_pool_submit(s->engine->pool, fn, s, &err) != JADE_OK) {
         jade_log_err(JADE_LOG_WARN, "shard", "background work is put off", &err);
         atomic_store(&s->retry_at_us, jade_os_mono_us(s->engine->os) + RETRY_US);
-        task_end(s, counter);
+        release(s, counter);
+        release(s, &s->inflight);
     }
 }
+
+static void kick_maintenance(struct jade_shard *s);
 
 static void index_task(void *arg)
 {
@@ -230,12 +245,9 @@ static void index_task(void *arg)
         jade_mutex_lock(&s->task_mutex);
         jade_cond_broadcast(&s->task_cond); /* slowed writers look at the tail */
         jade_mutex_unlock(&s->task_mutex);
+        kick_maintenance(s); /* a frozen segment may be finished long before the last row is */
         queue(s, index_task, &s->index_tasks);
         return;
-    }
-    /* Looked at before the task ends: afterwards a close may free the shard. */
-    if (!atomic_load(&s->stopping) && !resting(s)) {
-        jadei_background_kick(s);
     }
     task_end(s, &s->index_tasks);
 }
@@ -266,6 +278,13 @@ static void maintenance_task(void *arg)
     task_end(s, &s->maintenance_tasks);
 }
 
+static void kick_maintenance(struct jade_shard *s)
+{
+    if (!resting(s) && frozen_waits(s) && task_begin(s, &s->maintenance_tasks, 1)) {
+        queue(s, maintenance_task, &s->maintenance_tasks);
+    }
+}
+
 void jadei_background_kick(struct jade_shard *s)
 {
     if (resting(s) || atomic_load(&s->stopping)) {
@@ -278,16 +297,14 @@ void jadei_background_kick(struct jade_shard *s)
     for (unsigned i = 0; i < want && task_begin(s, &s->index_tasks, want); i++) {
         queue(s, index_task, &s->index_tasks);
     }
-    if (frozen_waits(s) && task_begin(s, &s->maintenance_tasks, 1)) {
-        queue(s, maintenance_task, &s->maintenance_tasks);
-    }
+    kick_maintenance(s);
 }
 
 void jadei_background_stop(struct jade_shard *s)
 {
     for (;;) {
         jade_mutex_lock(&s->task_mutex);
-        bool idle = s->index_tasks == 0 && s->maintenance_tasks == 0 && s->helper_tasks == 0;
+        bool idle = s->inflight == 0;
         if (!idle && !s->engine->manual) {
             jade_cond_wait(&s->task_cond, &s->task_mutex);
         }

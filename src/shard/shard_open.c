@@ -42,8 +42,8 @@ struct jade_shard_config jade_shard_config_default(uint32_t dim, enum jade_metri
                                       .durability = JADE_DURABILITY_SYNC,
                                       .sync_interval_ms = 1000,
                                       .seal_bytes = 128ull << 20,
-                                      .tail_soft_bytes = 128ull << 20,
-                                      .tail_hard_bytes = 512ull << 20,
+                                      .tail_soft_bytes = 64ull << 20,
+                                      .tail_hard_bytes = 256ull << 20,
                                       .graph_rows_min = 2048,
                                       .merge_rows_max = 8u << 20};
 }

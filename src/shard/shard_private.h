@@ -281,7 +281,8 @@ struct jade_shard {
 
     struct jade_mutex task_mutex; /* background bookkeeping */
     struct jade_cond task_cond;
-    unsigned index_tasks, maintenance_tasks, helper_tasks;
+    unsigned index_tasks, maintenance_tasks, helper_tasks; /* queued or running, by kind */
+    unsigned inflight;                                     /* of any kind: close waits for 0 */
     _Atomic bool stopping;
 
     struct jade_mutex pin_mutex;
