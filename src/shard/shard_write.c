@@ -192,7 +192,33 @@ jade_code jadei_sync_log(struct jade_shard *s, struct jade_err *err)
     return rc;
 }
 
-/* The live version of an id, or seg = NULL. Dead ones are passed over: at most one row of an id is alive. */
+/*
+ * The live row of an id in one segment. In memory it can only be the newest. Merges take segments that need not be neighbours, so in a
+ * sealed one a newer version may stand before an older, dead one that a snapshot keeps; it was then written at or after that one's end.
+ */
+static jade_code find_live_in(struct jadei_segment *seg, const char *id, uint32_t id_len,
+                              uint64_t hash, uint32_t *row_out, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    uint32_t row;
+    *row_out = JADEI_NO_ROW;
+    JADE_TRY(jadei_segment_find(seg, id, id_len, hash, &row, err));
+    while (row != JADEI_NO_ROW) {
+        uint64_t tomb = jadei_segment_tomb(seg, row);
+        if (tomb == 0) {
+            *row_out = row;
+            break;
+        }
+        if (!seg->sealed || seg->lsn_max.v < tomb) {
+            break;
+        }
+        JADE_TRY(jadei_segment_older(seg, row, &row, err));
+    }
+out:
+    return rc;
+}
+
+/* The live version of an id, or seg = NULL: at most one row of an id is alive. */
 static jade_code find_live(const struct jadei_view *view, const char *id, uint32_t id_len,
                            uint64_t hash, struct jadei_place *out, struct jade_err *err)
 {
@@ -200,8 +226,8 @@ static jade_code find_live(const struct jadei_view *view, const char *id, uint32
     *out = (struct jadei_place){0};
     for (uint32_t i = view->n; i-- > 0;) {
         uint32_t row;
-        JADE_TRY(jadei_segment_find(view->segs[i], id, id_len, hash, &row, err));
-        if (row != JADEI_NO_ROW && jadei_segment_tomb(view->segs[i], row) == 0) {
+        JADE_TRY(find_live_in(view->segs[i], id, id_len, hash, &row, err));
+        if (row != JADEI_NO_ROW) {
             *out = (struct jadei_place){.seg = view->segs[i], .row = row};
             return JADE_OK;
         }
