@@ -28,8 +28,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from jadedb import ConnectionFailed, JadeError, NotFound  # noqa: E402
-from server import Server  # noqa: E402
+
+from server import Server  # noqa: E402 (puts the client on the path)
+from jadedb import ConnectionFailed, JadeError, NotFound  # noqa: E402 isort: skip
 
 DIM = 16
 IDS = 400  # of a writer
@@ -39,7 +40,7 @@ GONE = None  # state of an id that is not there
 def record(vector_id, counter):
     """The one record that writer and counter determine: a function of both, with a checksum in the metadata."""
     seed = zlib.crc32(f"{vector_id}/{counter}".encode())
-    values = [1.0 + ((seed >> (i % 24)) & 255) / 256 for i in range(DIM)]
+    values = [1.0 + ((seed >> (i % 24)) & 255) / 16 for i in range(DIM)]  # exact in f32 and in few decimals
     check = zlib.crc32(struct.pack(f"<{DIM}f", *values) + str(counter).encode())
     return {"id": vector_id, "values": values, "metadata": {"counter": counter, "check": check}}
 
@@ -189,7 +190,7 @@ def campaign(args, folder):
     rng = random.Random(args.seed)
     writers = [Writer(i, args.seed * 1000 + i) for i in range(args.writers)]
     problems, restart = [], []
-    server = Server(folder / "data", "--log-level", "warn", JADE_SEAL_MIB=str(args.seal_mib), JADE_IDLE_CLOSE_SECONDS="60")
+    server = Server(folder / "data", "--log-level", "warn", JADE_SEAL_MIB=str(args.seal_mib or 128), JADE_IDLE_CLOSE_SECONDS="60")
     server.start()
     try:
         server.client().create_database(

@@ -37,7 +37,7 @@ READS = [
     ("GET", "/databases/{db}/indexes", None),
     ("GET", "/operations", None),
     ("GET", "/models", None),
-    ("POST", "/embeddings", {"texts": ["a"]}),
+    ("POST", "/embeddings", {"input": ["a"]}),
 ]
 WRITES = [
     ("POST", "/databases/{db}/vectors", {"id": "y", "values": [1, 2]}),

@@ -105,7 +105,7 @@ def test_an_idle_database_is_closed_and_opens_again_by_itself(own_server):
     db.upsert_many([{"id": str(i), "values": [i, 1, 2, 3]} for i in range(1000)])
     assert open_files(s, db.id)
     until = time.monotonic() + 30
-    while db.status()["state"] != "idle":
+    while db.status()["status"] != "idle":
         assert time.monotonic() < until, db.status()
         time.sleep(0.05)
     assert open_files(s, db.id) == []
@@ -113,7 +113,7 @@ def test_an_idle_database_is_closed_and_opens_again_by_itself(own_server):
         assert db.id not in maps.read()
     assert db.get("7")["values"] == [7, 1, 2, 3]
     assert db.search([7, 1, 2, 3], top_k=1)[0]["id"]
-    assert db.status()["state"] == "open"
+    assert db.status()["status"] == "open"
 
 
 def test_damage_is_told_and_stops_only_its_database(own_server):

@@ -104,10 +104,10 @@ def test_default_top_k_is_10(make, jade):
     assert len(jade.request("POST", f"/databases/{db.id}/search", {"queryVector": [1, 1]})["results"]) == 10
 
 
-def test_values_and_metadata_come_only_when_asked_for(make):
+def test_values_and_metadata_come_as_asked_for(make):
     db = make(2)
     db.upsert("x", [1, 2], {"a": 1})
-    (plain,) = db.search([1, 2])
+    (plain,) = db.search([1, 2], include_metadata=False)
     assert "values" not in plain and "metadata" not in plain and plain["id"] == "x"
     (full,) = db.search([1, 2], include_metadata=True, include_values=True)
     assert full["values"] == [1, 2] and full["metadata"] == {"a": 1}

@@ -208,7 +208,7 @@ class Client:
 
     def embed(self, texts: Sequence[str], model: Optional[str] = None) -> Json:
         """The answer of POST /embeddings; its vectors are in embeddings[i].values."""
-        return self.request("POST", "/embeddings", _given(texts=list(texts), model=model), repeatable=True)
+        return self.request("POST", "/embeddings", _given(input=list(texts), model=model), repeatable=True)
 
     def keys(self) -> list[Json]:
         return self.request("GET", "/keys")["keys"]
@@ -299,7 +299,7 @@ class Database:
         top_k: int = 10,
         filters: Optional[Mapping[str, Any]] = None,
         threshold: Optional[float] = None,
-        include_metadata: bool = False,
+        include_metadata: bool = True,
         include_values: bool = False,
         ef_search: Optional[int] = None,
         exact: Optional[bool] = None,
@@ -312,8 +312,8 @@ class Database:
             topK=top_k,
             filters=filters,
             threshold=threshold,
-            includeMetadata=include_metadata or None,
-            includeValues=include_values or None,
+            includeMetadata=include_metadata,
+            includeValues=include_values,
             efSearch=ef_search,
             exact=exact,
         )
