@@ -144,8 +144,7 @@ jade_code jadei_route_find(struct jadei_call *c, const struct jadei_route **out,
         return jade_fail_field(err, JADE_E_METHOD_NOT_ALLOWED, "method", "%s; expected %s",
                                jadei_method_name(c->req->method), allow_out);
     }
-    return jade_fail_field(err, JADE_E_NOT_FOUND, "path",
-                           "no such path; the API is below /api/v1 (docs/api.md)");
+    return jade_fail_field(err, JADE_E_NOT_FOUND, "path", "no such path; the API is below /api/v1");
 }
 
 static bool takes(const char *params, const char *name, size_t n)
