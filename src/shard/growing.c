@@ -201,6 +201,15 @@ out:
     return rc;
 }
 
+void jadei_growing_unreserve(struct jadei_segment *g, uint32_t n, uint64_t id_bytes,
+                             uint64_t meta_bytes)
+{
+    JADE_ASSERT(g->c.planned_rows >= g->c.n_used + (uint64_t)n);
+    g->c.planned_rows -= n;
+    g->c.planned_ids -= id_bytes;
+    g->c.planned_meta -= meta_bytes;
+}
+
 /* Newest row of the id wins its slot; the row it displaces is linked behind it. Only the committer writes. */
 static void table_link(struct jadei_segment *g, const char *id, uint32_t id_len, uint32_t row)
 {

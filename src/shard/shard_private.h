@@ -145,6 +145,9 @@ bool jadei_growing_fits(const struct jadei_segment *g, uint32_t n, uint64_t id_b
 /** Commits the memory for them, and the id table, so that the appends that follow cannot fail. */
 jade_code jadei_growing_reserve(struct jadei_segment *g, uint32_t n, uint64_t id_bytes,
                                 uint64_t meta_bytes, struct jade_err *err);
+/** The rows last reserved will not come after all; their memory stays for the next ones. */
+void jadei_growing_unreserve(struct jadei_segment *g, uint32_t n, uint64_t id_bytes,
+                             uint64_t meta_bytes);
 /** Appends one reserved row; not visible to readers before jadei_growing_publish. */
 uint32_t jadei_growing_append(struct jadei_segment *g, const struct jade_row *row,
                               struct jade_lsn lsn, uint64_t version, int64_t created_us);

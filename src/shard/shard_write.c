@@ -339,17 +339,19 @@ static jade_code log_request(struct jade_shard *s, struct jadei_request *r, bool
                              struct jade_err *err)
 {
     jade_code rc = JADE_OK;
+    struct jadei_segment *g = NULL;
+    bool reserved = false;
     struct places_arg a = {.view = atomic_load(&s->view), .r = r};
     JADE_TRY(jade_guard_run(find_places, &a, "a segment's id table", err));
     if (r->type == JADE_RECORD_UPSERT) {
         JADE_TRY(check_mode(r, err));
-        struct jadei_segment *g;
         JADE_TRY(ensure_growing(s, &g, err));
         if (!jadei_growing_fits(g, r->n, r->id_bytes, r->meta_bytes)) {
             *full_out = true;
             return JADE_OK;
         }
         JADE_TRY(jadei_growing_reserve(g, r->n, r->id_bytes, r->meta_bytes, err));
+        reserved = true;
     } else {
         delete_payload(r, jade_os_wall_us(s->engine->os));
         if (r->result.n_deleted == 0) {
@@ -363,6 +365,9 @@ static jade_code log_request(struct jade_shard *s, struct jadei_request *r, bool
     r->logged = true;
     r->log_bytes = jade_wal_record_bytes((uint32_t)r->payload.len);
 out:
+    if (rc != JADE_OK && reserved) {
+        jadei_growing_unreserve(g, r->n, r->id_bytes, r->meta_bytes);
+    }
     return rc;
 }
 
