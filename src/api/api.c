@@ -246,6 +246,10 @@ void jade_api_handle(void *ctx, const struct jade_http_request *req, struct jade
         jade_http_reply_header(reply, "Allow", allow);
     }
     if (rc != JADE_OK) {
+        if (c.err.code !=
+            rc) { /* somebody kept the details to himself; the code is told all the same */
+            (void)jade_fail(&c.err, rc, "%s", jade_code_text(rc));
+        }
         jadei_reply_error(&c, &c.err);
     }
     uint64_t took_us = jade_os_mono_us(os) - c.start_us;

@@ -125,10 +125,12 @@ jade_code jadei_status_database(struct jadei_call *c, struct jade_err *err)
     struct jade_json_out *o = &c->out;
     struct jade_database_info info;
     struct jade_database_stats stats;
+    struct jade_err closed = {.code = JADE_OK};
     JADE_TRY(jadei_call_database(c, err));
-    jade_code opened = jade_database_stats(c->db, true, &stats, err);
-    JADE_TRY(jade_database_info(c->db, &c->arena, &info, NULL));
+    jade_code opened = jade_database_stats(c->db, true, &stats, &closed);
+    JADE_TRY(jade_database_info(c->db, &c->arena, &info, err));
     if (opened != JADE_OK && info.state != JADE_DATABASE_DAMAGED) {
+        *err = closed;
         rc = opened;
         goto out;
     }

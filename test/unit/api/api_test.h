@@ -182,7 +182,9 @@ static inline int64_t int_at(const char *path)
 
 static inline void check_envelope(void)
 {
-    assert_string_equal(text_at("status"), client.status < 400 ? "success" : "error");
+    if (strcmp(text_at("status"), client.status < 400 ? "success" : "error") != 0) {
+        fail_msg("%d: %s", client.status, client.body);
+    }
     assert_int_equal(jade_json_type(at("message")), JADE_JSON_STRING);
     assert_true(has("data") && has("meta.warnings") && has("meta.requestId"));
     assert_true(jade_json_double(at("meta.tookMs")) >= 0);
