@@ -4,8 +4,6 @@
 #include "net/http_server.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
-#include <event2/keyvalq_struct.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/assert.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "net/http_private.h"
@@ -62,241 +59,44 @@ static void wake(struct jadei_loop *loop)
     (void)n;
 }
 
-/* ---- jobs ---- */
-
-static void job_free(struct jadei_job *job)
-{
-    jade_buf_release(&job->reply.body);
-    jade_buf_release(&job->headers);
-    jade_free(job->uri);
-    jade_free(job->body);
-    jade_free(job);
-}
-
-static enum jade_http_method method_of(enum evhttp_cmd_type cmd)
-{
-    switch (cmd) {
-    case EVHTTP_REQ_GET:
-        return JADE_HTTP_GET;
-    case EVHTTP_REQ_POST:
-        return JADE_HTTP_POST;
-    case EVHTTP_REQ_PUT:
-        return JADE_HTTP_PUT;
-    case EVHTTP_REQ_DELETE:
-        return JADE_HTTP_DELETE;
-    case EVHTTP_REQ_PATCH:
-        return JADE_HTTP_PATCH;
-    case EVHTTP_REQ_HEAD:
-        return JADE_HTTP_HEAD;
-    case EVHTTP_REQ_OPTIONS:
-        return JADE_HTTP_OPTIONS;
-    default:
-        return JADE_HTTP_OTHER;
-    }
-}
-
-static bool take_uri(struct jadei_job *job, struct evhttp_request *req)
-{
-    const char *uri = evhttp_request_get_uri(req);
-    job->uri = jade_strndup(JADE_TAG_NET, uri, strlen(uri));
-    if (!job->uri) {
-        return false;
-    }
-    char *fragment = strchr(job->uri, '#');
-    if (fragment) {
-        *fragment = '\0';
-    }
-    char *query = strchr(job->uri, '?');
-    if (query) {
-        *query++ = '\0';
-    }
-    job->request.path = job->uri;
-    job->request.query = query ? query : "";
-    return true;
-}
-
-static bool take_body(struct jadei_job *job, struct evhttp_request *req)
-{
-    struct evbuffer *in = evhttp_request_get_input_buffer(req);
-    size_t n = evbuffer_get_length(in);
-    if (n > job->loop->server->opts.body_max) {
-        job->request.body_too_large = true;
-        evbuffer_drain(in, n);
-        n = 0;
-    }
-    job->body = jade_alloc(JADE_TAG_NET, n + JADEI_BODY_SLACK);
-    if (!job->body) {
-        return false;
-    }
-    ssize_t got = n ? evbuffer_remove(in, job->body, n) : 0;
-    memset(job->body + n, 0, JADEI_BODY_SLACK);
-    job->request.body = job->body;
-    job->request.body_len = n;
-    return got == (ssize_t)n;
-}
-
-static bool take_headers(struct jadei_job *job, struct evhttp_request *req)
-{
-    const struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
-    for (const struct evkeyval *h = headers->tqh_first; h; h = h->next.tqe_next) {
-        jade_buf_append(&job->headers, h->key, strlen(h->key) + 1);
-        jade_buf_append(&job->headers, h->value, strlen(h->value) + 1);
-    }
-    return jade_buf_status(&job->headers, NULL) == JADE_OK;
-}
-
-static struct jadei_job *job_new(struct jadei_loop *loop, struct evhttp_request *req)
-{
-    struct jadei_job *job = jade_calloc(JADE_TAG_NET, 1, sizeof *job);
-    if (!job) {
-        return NULL;
-    }
-    job->loop = loop;
-    job->req = req;
-    jade_buf_init(&job->reply.body, JADE_TAG_NET);
-    jade_buf_init(&job->headers, JADE_TAG_NET);
-    job->reply.status = 200;
-    job->reply.content_type = "application/json";
-    job->request.priv = job;
-    job->request.method = method_of(evhttp_request_get_command(req));
-    char *address = NULL;
-    ev_uint16_t port = 0;
-    evhttp_connection_get_peer(evhttp_request_get_connection(req), &address, &port);
-    snprintf(job->peer, sizeof job->peer, "%s", address ? address : "");
-    job->request.peer = job->peer;
-    if (!take_uri(job, req) || !take_headers(job, req) || !take_body(job, req)) {
-        job_free(job);
-        return NULL;
-    }
-    return job;
-}
-
-/* The loop has a full queue or no memory: said at once, without a worker. */
-static void refuse(struct jadei_loop *loop, struct evhttp_request *req)
-{
-    static const char body[] =
-        "{\"status\":\"error\",\"message\":\"too many requests are waiting; try again later\",\"error\":"
-        "{\"code\":\"BUSY\",\"category\":\"transient\",\"details\":[],\"retryable\":true,\"retryAfterMs\":1000},"
-        "\"data\":null}";
-    struct evbuffer *out = evbuffer_new();
-    atomic_fetch_add(&loop->server->refused, 1);
-    if (out) {
-        evbuffer_add_reference(out, body, sizeof body - 1, NULL, NULL);
-    }
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req);
-    evhttp_add_header(headers, "Content-Type", "application/json");
-    evhttp_add_header(headers, "Retry-After", "1");
-    evhttp_send_reply(req, 503, "Service Unavailable", out);
-    if (out) {
-        evbuffer_free(out);
-    }
-}
-
-static void connection_closed(struct evhttp_connection *connection, void *arg)
-{
-    struct jadei_job *job = arg;
-    (void)connection;
-    job->req = NULL; /* the reply is dropped when it comes */
-}
+/* ---- requests ---- */
 
 static void on_request(struct evhttp_request *req, void *arg)
 {
     struct jadei_loop *loop = arg;
     struct jade_http_server *s = loop->server;
     atomic_fetch_add(&s->requests, 1);
-    struct jadei_job *job = job_new(loop, req);
+    const char *fault = jadei_framing_fault(req);
+    if (fault) {
+        jadei_refuse(loop, req, JADEI_BAD_FRAMING, fault);
+        return;
+    }
+    struct jadei_job *job = jadei_job_new(loop, req);
     if (!job) {
-        refuse(loop, req);
+        jadei_refuse(loop, req, JADEI_NO_MEMORY, NULL);
         return;
     }
     atomic_fetch_add(&s->bytes_in, job->request.body_len);
     jade_mutex_lock(&s->mutex);
-    bool full = s->queue.n >= s->opts.queue_max || s->stopping;
-    if (!full) {
-        evhttp_connection_set_closecb(evhttp_request_get_connection(req), connection_closed, job);
+    bool stopping = s->stopping;
+    bool taken = !stopping && s->queue.n < s->opts.queue_max;
+    if (taken) {
+        jadei_watch_connection(job);
         s->in_flight++;
         push(&s->queue, job);
         jade_cond_signal(&s->work);
     }
     jade_mutex_unlock(&s->mutex);
-    if (full) {
-        job_free(job);
-        refuse(loop, req);
+    if (!taken) {
+        jadei_job_free(job);
+        jadei_refuse(loop, req, stopping ? JADEI_STOPPING : JADEI_BUSY, NULL);
     }
 }
 
-static const char *reason_of(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } table[] = {{200, "OK"},
-                 {201, "Created"},
-                 {202, "Accepted"},
-                 {204, "No Content"},
-                 {207, "Multi-Status"},
-                 {400, "Bad Request"},
-                 {401, "Unauthorized"},
-                 {403, "Forbidden"},
-                 {404, "Not Found"},
-                 {405, "Method Not Allowed"},
-                 {409, "Conflict"},
-                 {410, "Gone"},
-                 {412, "Precondition Failed"},
-                 {413, "Content Too Large"},
-                 {415, "Unsupported Media Type"},
-                 {422, "Unprocessable Content"},
-                 {429, "Too Many Requests"},
-                 {500, "Internal Server Error"},
-                 {501, "Not Implemented"},
-                 {502, "Bad Gateway"},
-                 {503, "Service Unavailable"},
-                 {504, "Gateway Timeout"},
-                 {507, "Insufficient Storage"}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (table[i].status == status) {
-            return table[i].text;
-        }
-    }
-    return "Unknown";
-}
-
-static void free_body(const void *data, size_t n, void *extra)
-{
-    (void)data;
-    (void)n;
-    jade_free(extra);
-}
-
-static void send_reply(struct jadei_job *job)
+void jadei_job_done(struct jadei_job *job)
 {
     struct jade_http_server *s = job->loop->server;
-    struct jade_http_reply *r = &job->reply;
-    if (job->req) {
-        evhttp_connection_set_closecb(evhttp_request_get_connection(job->req), NULL, NULL);
-        struct evkeyvalq *headers = evhttp_request_get_output_headers(job->req);
-        struct evbuffer *out = evbuffer_new();
-        size_t n = 0;
-        uint8_t *body = jade_buf_take(&r->body, &n);
-        if (!out || (n > 0 && evbuffer_add_reference(out, body, n, free_body, body) != 0)) {
-            jade_free(body);
-            evhttp_send_reply(job->req, 503, reason_of(503), NULL);
-        } else {
-            if (n == 0) {
-                jade_free(body);
-            }
-            evhttp_add_header(headers, "Content-Type", r->content_type);
-            for (unsigned i = 0; i < r->n_headers; i++) {
-                evhttp_add_header(headers, r->headers[i].name, r->headers[i].value);
-            }
-            atomic_fetch_add(&s->bytes_out, n);
-            evhttp_send_reply(job->req, r->status, reason_of(r->status), out);
-        }
-        if (out) {
-            evbuffer_free(out);
-        }
-    }
-    job_free(job);
+    jadei_job_free(job);
     jade_mutex_lock(&s->mutex);
     if (--s->in_flight == 0) {
         jade_cond_broadcast(&s->idle);
@@ -346,11 +146,11 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     jade_mutex_unlock(&loop->mutex);
     while (list) {
         struct jadei_job *next = list->next;
-        send_reply(list);
+        jadei_send_reply(list);
         list = next;
     }
     if (closing) {
-        event_base_loopexit(loop->base, NULL); /* after what is written now */
+        event_base_loopexit(loop->base, NULL);
     }
 }
 
@@ -405,18 +205,26 @@ static void set_port(struct addrinfo *a, uint16_t port)
     }
 }
 
-/* With SO_REUSEPORT a second server of the same user would bind too, and each would get half of the requests: a socket without it is tried first. */
-static jade_code claim_port(struct jade_http_server *s, struct addrinfo *a, struct jade_err *err)
+/*
+ * With SO_REUSEPORT a second server of the same user would bind too, and each would get half of the requests: a socket without it is
+ * tried first. A name may have several addresses ("localhost": ::1 and 127.0.0.1): the first that can be bound is taken.
+ */
+static jade_code claim_port(struct jade_http_server *s, struct addrinfo *list,
+                            struct addrinfo **out, struct jade_err *err)
 {
-    int fd = -1;
-    jade_code rc = listen_on(a, false, &fd, err);
-    if (rc != JADE_OK) {
-        return jade_err_wrap(err, rc, "port %u on %s", s->opts.port, s->opts.host);
+    jade_code rc = JADE_E_NETWORK;
+    for (struct addrinfo *a = list; a; a = a->ai_next) {
+        int fd = -1;
+        rc = listen_on(a, false, &fd, a == list ? err : NULL);
+        if (rc == JADE_OK) {
+            s->port = port_of(fd);
+            close(fd);
+            set_port(a, s->port);
+            *out = a;
+            return JADE_OK;
+        }
     }
-    s->port = port_of(fd);
-    close(fd);
-    set_port(a, s->port);
-    return JADE_OK;
+    return jade_err_wrap(err, rc, "port %u on %s", s->opts.port, s->opts.host);
 }
 
 static jade_code loop_init(struct jadei_loop *loop, const struct addrinfo *a, struct jade_err *err)
@@ -435,9 +243,8 @@ static jade_code loop_init(struct jadei_loop *loop, const struct addrinfo *a, st
     evhttp_set_max_headers_size(loop->http, JADE_HTTP_HEADERS_MAX);
     evhttp_set_max_body_size(loop->http, (ev_ssize_t)(o->body_max * BODY_SWALLOW));
     evhttp_set_timeout(loop->http, (int)o->idle_timeout_s);
-    evhttp_set_allowed_methods(loop->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-                                               EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH |
-                                               EVHTTP_REQ_HEAD | EVHTTP_REQ_OPTIONS);
+    /* Unknown methods too: the handler answers 405 in our own words. A reply to CONNECT could not have a body. */
+    evhttp_set_allowed_methods(loop->http, UINT16_MAX & ~EVHTTP_REQ_CONNECT);
     evhttp_set_gencb(loop->http, on_request, loop);
     jade_code rc = listen_on(a, true, &fd, err);
     if (rc != JADE_OK) {
@@ -503,8 +310,9 @@ jade_code jade_http_server_start(const struct jade_http_server_opts *opts,
         rc = jade_fail(err, JADE_E_NETWORK, "address '%s': %s", opts->host, gai_strerror(e));
         goto out;
     }
-    JADE_TRY(claim_port(s, a, err));
-    JADE_TRY(start_threads(s, a, err));
+    struct addrinfo *bound;
+    JADE_TRY(claim_port(s, a, &bound, err));
+    JADE_TRY(start_threads(s, bound, err));
     freeaddrinfo(a);
     *out = s;
     return JADE_OK;
@@ -540,7 +348,8 @@ static void wait_idle(struct jade_http_server *s, unsigned timeout_ms)
 static void loop_release(struct jadei_loop *loop)
 {
     for (struct jadei_job *job; (job = pop(&loop->done));) {
-        job_free(job);
+        jadei_unwatch_connection(job); /* only when the loop ended by an error */
+        jadei_job_free(job);
     }
     if (loop->wake) {
         event_free(loop->wake);
@@ -579,9 +388,6 @@ void jade_http_server_stop(struct jade_http_server *s, unsigned timeout_ms)
     }
     for (unsigned i = 0; i < s->n_loops; i++) {
         loop_release(&s->loops[i]);
-    }
-    for (struct jadei_job *job; (job = pop(&s->queue));) {
-        job_free(job);
     }
     jade_cond_release(&s->idle);
     jade_cond_release(&s->work);

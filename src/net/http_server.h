@@ -3,7 +3,7 @@
  * pool of worker threads, so that a handler may block (disk, group commit) without holding up a loop.
  *
  * Life of a request: loop thread parses -> body complete -> queued (bounded; past it 503 at once) -> worker calls the handler, which fills the
- * reply -> back to the loop thread (event_base_once / eventfd), which sends it. A connection that closes meanwhile only drops the reply.
+ * reply -> back to the loop thread (eventfd), which sends it. A connection that closes meanwhile only drops the reply.
  *
  * Threads: start, stop, free by one thread; the handler runs on any worker. Ownership: request and reply belong to the server and are valid
  * inside the handler only; the reply's buffer is handed over.
@@ -31,7 +31,7 @@ enum jade_http_method {
 
 struct jade_http_request {
     enum jade_http_method method;
-    const char *path;    /* decoded? no: raw path, without query string */
+    const char *path;    /* as sent (percent-encoded), without query string */
     const char *query;   /* after '?', or "" */
     const uint8_t *body; /* contiguous, followed by 64 readable bytes */
     size_t body_len;
@@ -79,7 +79,10 @@ struct jade_http_server;
 jade_code jade_http_server_start(const struct jade_http_server_opts *opts,
                                  struct jade_http_server **out, struct jade_err *err);
 uint16_t jade_http_server_port(const struct jade_http_server *s);
-/** Stops accepting, lets running requests finish for up to timeout_ms, then closes everything and frees. NULL allowed. */
+/**
+ * Refuses new requests (503), lets those that were taken finish for up to timeout_ms, their replies written to the last byte, then closes
+ * everything and frees. A handler that runs longer is waited for, its reply may be lost. NULL allowed.
+ */
 void jade_http_server_stop(struct jade_http_server *s, unsigned timeout_ms);
 
 struct jade_http_counters {
