@@ -294,7 +294,7 @@ static jade_code apply(struct jade_database *db, struct jadei_row *row,
     }
     bool rebuild = !same_graph(&row->index, &db->row.index);
     if (rebuild) {
-        JADE_TRY(jadei_job_new(db, JADE_JOB_REBUILD, &job, err));
+        JADE_TRY(jadei_node_job_new(db, JADE_JOB_REBUILD, &job, err));
         row->rebuild_pending = true;
     }
     rc = jadei_row_store(db, row, err);
@@ -304,7 +304,7 @@ static jade_code apply(struct jade_database *db, struct jadei_row *row,
     }
     out->changed = true;
     if (rebuild) {
-        rc = jadei_job_queue(job, true, &queued, err);
+        rc = jadei_node_job_queue(job, true, &queued, err);
         job = rc == JADE_OK ? NULL : job;
         if (rc == JADE_E_UNAVAILABLE) { /* stopping: the next start queues it, the row says so */
             rc = JADE_OK;
@@ -314,7 +314,7 @@ static jade_code apply(struct jade_database *db, struct jadei_row *row,
     }
 out:
     out->revision = db->revision;
-    jadei_job_free(job);
+    jadei_node_job_free(job);
     jadei_row_release(row);
     return rc;
 }

@@ -270,6 +270,31 @@ jade_code jadei_database_close(struct jade_database *db, uint64_t idle_us, uint6
     return rc;
 }
 
+bool jadei_database_wants_seal(struct jade_database *db, uint64_t idle_us)
+{
+    struct jade_shard *shard = NULL;
+    struct jade_shard_stats stats;
+    jade_mutex_lock(&db->mutex);
+    if (is_idle(db, idle_us) && !db->gone) {
+        shard = db->shard;
+        db->n_running++;
+    }
+    jade_mutex_unlock(&db->mutex);
+    if (!shard) {
+        return false;
+    }
+    jade_shard_stats(shard, &stats);
+    jade_mutex_lock(&db->mutex);
+    bool wants = stats.wal_bytes >= JADEI_REST_LOG_BYTES && !stats.poisoned &&
+                 stats.visible.v > stats.checkpoint.v && stats.visible.v != db->sealed_for_rest.v;
+    if (wants) {
+        db->sealed_for_rest = stats.visible;
+    }
+    jade_mutex_unlock(&db->mutex);
+    leave(db, false);
+    return wants;
+}
+
 void jadei_database_hurry(struct jade_database *db)
 {
     jade_mutex_lock(&db->mutex);

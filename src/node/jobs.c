@@ -34,8 +34,8 @@ static bool is_finished(const struct jadei_job *job)
 
 /* ---- one job ---- */
 
-jade_code jadei_job_new(struct jade_database *db, enum jade_job_kind kind, struct jadei_job **out,
-                        struct jade_err *err)
+jade_code jadei_node_job_new(struct jade_database *db, enum jade_job_kind kind,
+                             struct jadei_job **out, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jade_node *n = db->node;
@@ -60,7 +60,7 @@ out:
     return rc;
 }
 
-void jadei_job_free(struct jadei_job *job)
+void jadei_node_job_free(struct jadei_job *job)
 {
     if (job) {
         jade_database_unref(job->db);
@@ -148,8 +148,8 @@ static void append(struct jadei_jobs *jobs, struct jadei_job *job)
 
 /* ---- queueing ---- */
 
-jade_code jadei_job_queue(struct jadei_job *job, bool replace, struct jade_job *out,
-                          struct jade_err *err)
+jade_code jadei_node_job_queue(struct jadei_job *job, bool replace, struct jade_job *out,
+                               struct jade_err *err)
 {
     jade_code rc = JADE_OK;
     struct jadei_jobs *jobs = &job->db->node->jobs;
@@ -161,7 +161,7 @@ jade_code jadei_job_queue(struct jadei_job *job, bool replace, struct jade_job *
     } else if (replace && queued) {
         *out = queued->pub;
         jade_mutex_unlock(&jobs->mutex);
-        jadei_job_free(job);
+        jadei_node_job_free(job);
         return JADE_OK;
     } else if (!replace && (queued || running)) {
         rc = jade_fail(err, JADE_E_CONFLICT, "the job %s does that already",
@@ -195,10 +195,10 @@ jade_code jade_database_start_job(struct jade_database *db, enum jade_job_kind k
                              db->name);
         goto out;
     }
-    JADE_TRY(jadei_job_new(db, kind, &job, err));
-    rc = jadei_job_queue(job, false, out, err);
+    JADE_TRY(jadei_node_job_new(db, kind, &job, err));
+    rc = jadei_node_job_queue(job, false, out, err);
     if (rc != JADE_OK) {
-        jadei_job_free(job);
+        jadei_node_job_free(job);
     }
 out:
     jadei_node_leave(db->node);
@@ -399,7 +399,7 @@ void jadei_jobs_release(struct jade_node *n)
     while (n->jobs.oldest) {
         struct jadei_job *job = n->jobs.oldest;
         n->jobs.oldest = job->next;
-        jadei_job_free(job);
+        jadei_node_job_free(job);
     }
     n->jobs.newest = NULL;
 }

@@ -84,6 +84,23 @@ static bool wait_calls(struct jade_node *n, uint64_t deadline_us)
 
 /* ---- idle shards ---- */
 
+/** Closes one that is idle; or has it sealed first, and closes it another time. */
+static bool rest(struct jade_node *n, struct jade_database *db)
+{
+    struct jade_err own = {0};
+    struct jade_job job;
+    bool closed = false;
+    if (atomic_load(&n->stopping) ||
+        (jadei_database_wants_seal(db, n->opts.idle_close_us) &&
+         jade_database_start_job(db, JADE_JOB_CHECKPOINT, &job, NULL) == JADE_OK)) {
+        return false;
+    }
+    if (jadei_database_close(db, n->opts.idle_close_us, 0, &closed, &own) != JADE_OK) {
+        jade_log_err(JADE_LOG_ERROR, JADEI_ROOM, "closing an idle database", &own);
+    }
+    return closed;
+}
+
 unsigned jade_node_close_idle(struct jade_node *n)
 {
     struct jade_database **list;
@@ -95,12 +112,7 @@ unsigned jade_node_close_idle(struct jade_node *n)
         return 0;
     }
     for (size_t i = 0; i < count; i++) {
-        bool done = false;
-        if (!atomic_load(&n->stopping) &&
-            jadei_database_close(list[i], n->opts.idle_close_us, 0, &done, &own) != JADE_OK) {
-            jade_log_err(JADE_LOG_ERROR, JADEI_ROOM, "closing an idle database", &own);
-        }
-        closed += done;
+        closed += rest(n, list[i]);
         jade_database_unref(list[i]);
     }
     jade_free(list);
@@ -206,9 +218,9 @@ static jade_code queue_rebuilds(struct jade_node *n, struct jade_err *err)
         if (!n->by_name[i]->row.rebuild_pending) {
             continue;
         }
-        rc = jadei_job_new(n->by_name[i], JADE_JOB_REBUILD, &job, err);
+        rc = jadei_node_job_new(n->by_name[i], JADE_JOB_REBUILD, &job, err);
         if (rc == JADE_OK) {
-            rc = jadei_job_queue(job, true, &queued, err);
+            rc = jadei_node_job_queue(job, true, &queued, err);
         }
     }
     return rc;

@@ -113,7 +113,7 @@ struct jade_node_status {
     uint64_t disk_free_bytes, disk_total_bytes; /* 0 when the system would not tell */
 };
 void jade_node_status(struct jade_node *n, struct jade_node_status *out);
-/** Closes shards that were idle for idle_close_us; returns how many. The node's own thread does it too. */
+/** Closes shards that were idle for idle_close_us (one with a long log gets a checkpoint job first, and is closed later); returns how many. The node's own thread does it too. */
 unsigned jade_node_close_idle(struct jade_node *n);
 /** Manual nodes: runs background work and queued jobs until none is left, and closes idle shards. */
 void jade_node_run(struct jade_node *n);

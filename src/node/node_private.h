@@ -22,6 +22,9 @@ enum {
     JADEI_UNIQUE_CHARS = 26,
     JADEI_UNIQUE_RANDOM = 10, /* random bytes in a unique text */
     JADEI_CONFIG_DEPTH = 64,
+    JADEI_REST_LOG_BYTES =
+        8
+        << 20, /* an idle shard with a longer log is sealed before it is closed: replaying this takes some 50 ms */
     JADEI_REOPEN_US =
         1000000, /* an opening that failed for want of something is tried again after this */
 };
@@ -59,6 +62,8 @@ struct jade_database {
     uint32_t n_running;
     uint64_t last_used_us;
     struct jade_shard *shard;
+    struct jade_lsn
+        sealed_for_rest; /* last LSN when a checkpoint was asked for before closing: asked once */
     struct jade_err open_error;
     uint64_t reopen_at_us; /* DAMAGED: not before; UINT64_MAX = not until restart */
     bool stats_known;
@@ -85,6 +90,11 @@ jade_code jadei_use_end(struct jade_database *db, jade_code rc);
  */
 jade_code jadei_database_close(struct jade_database *db, uint64_t idle_us, uint64_t deadline_us,
                                bool *closed_out, struct jade_err *err);
+/**
+ * Whether the shard is idle and has so much in its log that closing it now would make the next opening build that part's graph again. True once
+ * for a state of the data.
+ */
+bool jadei_database_wants_seal(struct jade_database *db, uint64_t idle_us);
 /** Its long maintenance calls end soon: it is about to be closed for good. */
 void jadei_database_hurry(struct jade_database *db);
 /** No new call from now on. */
@@ -168,16 +178,16 @@ void jadei_jobs_release(struct jade_node *n);
 /** Runs the oldest queued job on this thread; false when none waits. */
 bool jadei_jobs_run_one(struct jade_node *n);
 /** A job that is not queued yet; id and time are set. */
-jade_code jadei_job_new(struct jade_database *db, enum jade_job_kind kind, struct jadei_job **out,
-                        struct jade_err *err);
+jade_code jadei_node_job_new(struct jade_database *db, enum jade_job_kind kind,
+                             struct jadei_job **out, struct jade_err *err);
 /** NULL is allowed; never a queued one. */
-void jadei_job_free(struct jadei_job *job);
+void jadei_node_job_free(struct jadei_job *job);
 /**
  * Queues a job and takes it over, unless it fails. replace: one of the same kind on the same database that waits serves as well (out is that one), one
  * that runs is cancelled, and the queue may grow past its bound; else these are JADE_E_CONFLICT and JADE_E_BUSY.
  */
-jade_code jadei_job_queue(struct jadei_job *job, bool replace, struct jade_job *out,
-                          struct jade_err *err);
+jade_code jadei_node_job_queue(struct jadei_job *job, bool replace, struct jade_job *out,
+                               struct jade_err *err);
 void jadei_jobs_cancel_of(struct jade_database *db);
 
 /* ---- node ---- */
