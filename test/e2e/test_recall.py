@@ -39,7 +39,7 @@ def run(folder, n_rows, n_queries):
         for at in range(0, len(rows), 500):
             db.upsert_many([{"id": ids[i], "values": rows[i]} for i in range(at, min(at + 500, len(rows)))])
         stored = time.monotonic() - begin
-        db.wait_indexed(1200)
+        db.wait_indexed(1200, rest=0)
         print(f"stored in {stored:.1f} s, indexed after {time.monotonic() - begin:.1f} s")
         begin = time.monotonic()
         hits = [db.search(q, top_k=K) for q in queries]

@@ -57,10 +57,11 @@ def test_answers_are_those_of_numpy(make, rows, metric, index):
         assert ds == sorted(ds)
 
 
-def test_approximate_answers_come_near_the_exact_ones(make, rows):
+def test_approximate_answers_come_near_the_exact_ones(make):
     db = make(DIM, metric="euclidean")
+    rows = numpy.random.default_rng(6).standard_normal((4 * N, DIM)).astype(numpy.float32)
     fill(db, rows)
-    db.wait_indexed()
+    db.wait_indexed(rest=0)
     found = 0
     queries = numpy.random.default_rng(9).standard_normal((50, DIM)).astype(numpy.float32)
     for q in queries:
