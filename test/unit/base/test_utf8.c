@@ -126,6 +126,22 @@ static void utf8_bad_byte_is_found_at_every_place(void **state)
     }
 }
 
+static void utf8_width_is_what_a_terminal_shows(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t point;
+        unsigned width;
+    } cases[] = {
+        {'a', 1},    {0xFC, 1},   {0x301, 0} /* combining accent */, {0x200B, 0},
+        {0x65E5, 2}, {0xFF21, 2}, {0x1F600, 2} /* emoji */,          {0x1B, 0},
+        {0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(jade_utf8_width(cases[i].point), cases[i].width);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +149,7 @@ int main(void)
         cmocka_unit_test(utf8_three_byte_strings_match_the_encoder),
         cmocka_unit_test(utf8_malformed_four_byte_forms_are_refused),
         cmocka_unit_test(utf8_bad_byte_is_found_at_every_place),
+        cmocka_unit_test(utf8_width_is_what_a_terminal_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
