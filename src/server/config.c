@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <yaml.h>
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "shard/shard.h"
@@ -63,11 +64,7 @@ static const struct setting settings[] = {
     {"engine.backgroundThreads", "JADE_BACKGROUND_THREADS", NULL, NUMBER, AT(background_threads),
      NULL, 0, 0, 1024, "threads that build indexes; 0 = one a processor"},
 };
-enum {
-    N_SETTINGS = sizeof settings / sizeof *settings,
-    FILE_DEPTH_MAX = 4,
-    FILE_BYTES_MAX = 1 << 20
-};
+enum { N_SETTINGS = sizeof settings / sizeof *settings, FILE_DEPTH_MAX = 4 };
 
 void jade_config_default(struct jade_config *c)
 {
@@ -152,7 +149,8 @@ struct file_reader {
     char path[256];              /* keys so far, dotted */
     size_t ends[FILE_DEPTH_MAX]; /* length of path at each open mapping */
     unsigned depth;
-    bool has_key;
+    bool has_key, has_document;
+    bool seen[N_SETTINGS];
 };
 
 static jade_code scalar(struct file_reader *r, const yaml_event_t *e, struct jade_err *err)
@@ -179,6 +177,12 @@ static jade_code scalar(struct file_reader *r, const yaml_event_t *e, struct jad
         return jade_fail_field(err, JADE_E_UNKNOWN_FIELD, r->path,
                                "%s:%zu: there is no such setting (see --help)", r->file, line);
     }
+    bool *seen = &r->seen[s - settings];
+    if (*seen) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, s->yaml, "%s:%zu: is there twice",
+                               r->file, line);
+    }
+    *seen = true;
     char where[JADE_CONFIG_TEXT_MAX + 32];
     snprintf(where, sizeof where, "%.900s:%zu", r->file, line);
     return set(r->c, s, text, where, err);
@@ -205,6 +209,13 @@ static jade_code on_event(struct file_reader *r, const yaml_event_t *e, struct j
     case YAML_MAPPING_END_EVENT:
         r->depth--;
         r->has_key = false;
+        return JADE_OK;
+    case YAML_DOCUMENT_START_EVENT:
+        if (r->has_document) {
+            return jade_fail(err, JADE_E_INVALID_ARGUMENT, "%s:%zu: a second document", r->file,
+                             e->start_mark.line + 1);
+        }
+        r->has_document = true;
         return JADE_OK;
     case YAML_SEQUENCE_START_EVENT:
     case YAML_ALIAS_EVENT:
@@ -288,6 +299,18 @@ static bool plain_flag(struct jade_config *c, const char *word)
     return true;
 }
 
+static jade_code set_file(struct jade_config *c, const char *where, const char *path,
+                          struct jade_err *err)
+{
+    if (path[0] == '\0' || strlen(path) >= sizeof c->file) {
+        return jade_fail_field(
+            err, JADE_E_INVALID_ARGUMENT, where, "%s; expected 1..%zu characters",
+            path[0] ? "the path is too long" : "the path is empty", sizeof c->file - 1);
+    }
+    snprintf(c->file, sizeof c->file, "%s", path);
+    return JADE_OK;
+}
+
 /* Goes over the flags: only --config when `first`, everything else when not. */
 static jade_code read_flags(struct jade_config *c, int argc, char **argv, bool first,
                             struct jade_err *err)
@@ -317,11 +340,10 @@ static jade_code read_flags(struct jade_config *c, int argc, char **argv, bool f
                                    word);
         }
         if (is_config && first) {
-            if (strlen(value) >= sizeof c->file) {
-                return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "--config",
-                                       "the path is too long");
+            jade_code rc = set_file(c, "--config", value, err);
+            if (rc != JADE_OK) {
+                return rc;
             }
-            snprintf(c->file, sizeof c->file, "%s", value);
         } else if (s && !first) {
             jade_code rc = set(c, s, value, s->flag, err);
             if (rc != JADE_OK) {
@@ -343,12 +365,15 @@ jade_code jade_config_split_listen(const char *listen, char *host, size_t size, 
     unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
     size_t n = colon ? (size_t)(colon - listen) : 0;
     const char *from = listen;
-    if (n >= 2 && listen[0] == '[' && listen[n - 1] == ']') {
+    bool bracketed = n >= 2 && listen[0] == '[' && listen[n - 1] == ']';
+    if (bracketed) {
         from++;
         n -= 2;
     }
+    /* Outside of brackets a second colon leaves open where an IPv6 address ends. */
+    bool clear = bracketed || (!memchr(listen, ':', n) && listen[0] != '[');
     if (!colon || colon[1] < '0' || colon[1] > '9' || *end != '\0' || errno != 0 || port > 65535 ||
-        n == 0 || n >= size) {
+        n == 0 || n >= size || !clear) {
         return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "listen",
                                "'%.80s'; expected HOST:PORT, e.g. 127.0.0.1:7433 or [::1]:7433",
                                listen);
@@ -411,8 +436,9 @@ jade_code jade_config_load(struct jade_config *c, int argc, char **argv, struct 
     jade_code rc = JADE_OK;
     jade_config_default(c);
     JADE_TRY(read_flags(c, argc, argv, true, err));
-    if (c->file[0] == '\0' && getenv("JADE_CONFIG")) {
-        snprintf(c->file, sizeof c->file, "%s", getenv("JADE_CONFIG"));
+    const char *file = getenv("JADE_CONFIG");
+    if (c->file[0] == '\0' && file) {
+        JADE_TRY(set_file(c, "JADE_CONFIG", file, err));
     }
     if (c->file[0] != '\0') {
         JADE_TRY(read_file(c, c->file, err));
@@ -428,11 +454,34 @@ out:
 
 /* ---- printing ---- */
 
+enum { SHOWN_MAX = 4 * JADE_CONFIG_TEXT_MAX + 4 };
+
+/* A double-quoted YAML scalar: quotes, backslashes and control characters escaped. */
+static void quoted(const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+    JADE_ASSERT(size >= 4 * strlen(text) + 3);
+    out[n++] = '"';
+    for (; *text; text++) {
+        unsigned char byte = (unsigned char)*text;
+        if (byte == '"' || byte == '\\') {
+            out[n++] = '\\';
+            out[n++] = (char)byte;
+        } else if (byte < 0x20 || byte == 0x7f) {
+            n += (size_t)snprintf(out + n, size - n, "\\x%02x", byte);
+        } else {
+            out[n++] = (char)byte;
+        }
+    }
+    out[n++] = '"';
+    out[n] = '\0';
+}
+
 static void value_text(const struct jade_config *c, const struct setting *s, char *out, size_t size)
 {
     const char *at = (const char *)c + s->offset;
     if (s->kind == TEXT) {
-        snprintf(out, size, "\"%s\"", at);
+        quoted(at, out, size);
     } else if (s->kind == FLAG) {
         snprintf(out, size, "%s", *(const bool *)(const void *)at ? "true" : "false");
     } else {
@@ -457,7 +506,7 @@ void jade_config_help(FILE *out)
         "  --help           this text\n\n"
         "JADE_ADMIN_KEY in the environment sets the first admin key; else the first start makes one and prints it.\n\nsettings\n");
     for (size_t i = 0; i < N_SETTINGS; i++) {
-        char value[JADE_CONFIG_TEXT_MAX + 4];
+        char value[SHOWN_MAX];
         value_text(&c, &settings[i], value, sizeof value);
         fprintf(out, "  %-26s %-24s %-14s %s (default %s)\n", settings[i].yaml, settings[i].env,
                 settings[i].flag ? settings[i].flag : "", settings[i].help, value);
@@ -468,7 +517,7 @@ void jade_config_print(const struct jade_config *c, FILE *out)
 {
     char section[64] = "";
     for (size_t i = 0; i < N_SETTINGS; i++) {
-        char value[JADE_CONFIG_TEXT_MAX + 4];
+        char value[SHOWN_MAX];
         const char *dot = strchr(settings[i].yaml, '.');
         size_t n = dot ? (size_t)(dot - settings[i].yaml) : 0;
         value_text(c, &settings[i], value, sizeof value);
