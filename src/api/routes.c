@@ -60,7 +60,7 @@ static size_t segment_len(const char *s)
     return strcspn(s, "/");
 }
 
-/* Whether a path fits a pattern; a literal segment wins over a parameter (…/vectors/batch is never a vector called batch: see fits_literally). */
+/* Whether a path fits a pattern. A literal row stands before one with a parameter in its place: POST …/vectors/batch is the batch. */
 static bool fits(const char *pattern, const char *path)
 {
     while (*pattern != '\0' && *path != '\0') {
@@ -124,6 +124,8 @@ jade_code jadei_route_find(struct jadei_call *c, const struct jadei_route **out,
 {
     const char *path = below_base(c->req->path);
     const struct jadei_route *found = NULL;
+    enum jade_http_method method = c->req->method;
+    method = method == JADE_HTTP_HEAD ? JADE_HTTP_GET : method; /* the server leaves the body out */
     *out = NULL;
     allow_out[0] = '\0';
     for (size_t i = 0; path && i < jadei_n_routes; i++) {
@@ -132,7 +134,7 @@ jade_code jadei_route_find(struct jadei_call *c, const struct jadei_route **out,
             continue;
         }
         add_allowed(allow_out, allow_size, r->method);
-        if (r->method == c->req->method && !found) { /* literal rows stand before others */
+        if (r->method == method && !found) { /* literal rows stand before others */
             found = r;
         }
     }

@@ -108,8 +108,8 @@ static inline void http_client_read_body(struct http_client *c, size_t have, cha
     c->body[c->body_len] = '\0';
 }
 
-/** Reads one answer. */
-static inline void http_client_receive(struct http_client *c)
+/** Reads one answer; that of a HEAD has no body, whatever its Content-Length says. */
+static inline void http_client_receive(struct http_client *c, bool with_body)
 {
     char bytes[HTTP_HEAD_MAX];
     size_t n = 0;
@@ -127,7 +127,13 @@ static inline void http_client_receive(struct http_client *c)
     c->head[head] = '\0';
     assert_int_equal(sscanf(c->head, "HTTP/1.1 %d", &c->status), 1);
     free(c->body);
-    http_client_read_body(c, n - head - 2, bytes + head + 2);
+    c->body = NULL;
+    c->body_len = 0;
+    if (with_body) {
+        http_client_read_body(c, n - head - 2, bytes + head + 2);
+    } else {
+        assert_int_equal(n, head + 2);
+    }
 }
 
 /** headers: lines that end with \r\n, or "". */
@@ -142,7 +148,7 @@ static inline void http_client_ask(struct http_client *c, const char *method, co
     if (http_client_send(c, head, (size_t)len) && n > 0) {
         (void)http_client_send(c, body, n);
     }
-    http_client_receive(c);
+    http_client_receive(c, strcmp(method, "HEAD") != 0);
     char connection[32];
     http_client_header(c, "Connection", connection, sizeof connection);
     if (strcasecmp(connection, "close") == 0) {

@@ -189,6 +189,18 @@ static void bodies_must_be_json_objects(void **state)
     refused(400, "INVALID_ARGUMENT", "body", "GET", path, "{}");
 }
 
+static void head_is_get_without_a_body(void **state)
+{
+    (void)state;
+    key = NULL;
+    http_client_ask(&client, "HEAD", "/health", "", "", 0);
+    assert_int_equal(client.status, 200);
+    http_client_ask(&client, "HEAD", "/api/v1/status", "", "", 0);
+    assert_int_equal(client.status, 401);
+    key = ADMIN_KEY;
+    must(200, "GET", "/health", NULL); /* the connection is still in step */
+}
+
 static void without_required_keys_everybody_is_admin(void **state)
 {
     api_teardown(state);
@@ -216,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(headers_that_would_be_ignored_are_refused, api_setup,
                                         api_teardown),
         cmocka_unit_test_setup_teardown(bodies_must_be_json_objects, api_setup, api_teardown),
+        cmocka_unit_test_setup_teardown(head_is_get_without_a_body, api_setup, api_teardown),
         cmocka_unit_test_setup_teardown(without_required_keys_everybody_is_admin, api_setup,
                                         api_teardown),
     };
