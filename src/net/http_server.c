@@ -179,7 +179,8 @@ static jade_code listen_on(const struct addrinfo *a, bool shared, int *fd_out, s
     if (!ok) {
         int e = errno;
         close(fd);
-        return jade_fail_errno(err, JADE_E_NETWORK, e, "cannot listen");
+        return e == EADDRINUSE ? jade_fail(err, JADE_E_NETWORK, "it is taken by another process")
+                               : jade_fail_errno(err, JADE_E_NETWORK, e, "cannot listen");
     }
     *fd_out = fd;
     return JADE_OK;
@@ -310,7 +311,7 @@ jade_code jade_http_server_start(const struct jade_http_server_opts *opts,
         rc = jade_fail(err, JADE_E_NETWORK, "address '%s': %s", opts->host, gai_strerror(e));
         goto out;
     }
-    struct addrinfo *bound;
+    struct addrinfo *bound = NULL;
     JADE_TRY(claim_port(s, a, &bound, err));
     JADE_TRY(start_threads(s, bound, err));
     freeaddrinfo(a);

@@ -35,8 +35,9 @@ struct jade_wal_opts {
     struct jade_lsn durable_mark; /* from the superblock */
     uint64_t
         generation_min; /* oldest file the manifest needs; older ones are leftovers. 0 = no manifest has named one yet: only then may the folder be empty */
-    uint64_t file_bytes; /* preallocation and roll size; 0 = JADE_WAL_FILE_BYTES */
-    bool read_only;      /* dump: change nothing, cut nothing */
+    uint64_t
+        file_bytes; /* largest preallocation (the first file takes 1 MiB, each next one twice as much); 0 = JADE_WAL_FILE_BYTES */
+    bool read_only; /* dump: change nothing, cut nothing */
 };
 
 /** Called in LSN order for each record > after. */

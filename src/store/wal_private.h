@@ -40,6 +40,12 @@ struct jadei_wal_file {
     uint64_t bytes; /* of records that were read or appended */
 };
 
+enum {
+    /* The first file of a log, and the one begun after a cut: a database of a few rows should not cost 64 MiB of disk. Each next one is
+     * twice as large, up to file_bytes. */
+    JADEI_WAL_FIRST_BYTES = 1 << 20
+};
+
 struct jade_wal {
     struct jade_os *os;
     char *dir;

@@ -277,12 +277,13 @@ static jade_code begin_file(struct recovery *v, uint64_t generation, struct jade
     struct jadei_wal_file f = {
         .generation = generation, .first = v->next, .prev_crc = v->crc, .valid = true};
     JADE_TRY(jadei_wal_reserve(w, err));
-    JADE_TRY(jadei_wal_create(w, generation, w->file_bytes, &file, err));
+    uint64_t size = w->file_bytes < JADEI_WAL_FIRST_BYTES ? w->file_bytes : JADEI_WAL_FIRST_BYTES;
+    JADE_TRY(jadei_wal_create(w, generation, size, &file, err));
     JADE_TRY(jadei_wal_begin(w, file, &f, err));
     w->files[w->n_files++] = f;
     jade_file_close(w->file);
     w->file = file;
-    w->size = w->file_bytes;
+    w->size = size;
     w->at = JADEI_WAL_PAGE_BYTES;
     return JADE_OK;
 out:
