@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/api_private.h"
 #include "base/alloc.h"
@@ -59,7 +60,7 @@ static jade_code read_metric(struct jade_json v, enum jade_metric *out, struct j
     const char *word;
     jade_code rc = jadei_read_text(v, "metric", &word, err);
     for (unsigned i = 0; rc == JADE_OK && i < 3; i++) {
-        if (strcmp(word, metric_names[i]) == 0) {
+        if (strcasecmp(word, metric_names[i]) == 0) {
             *out = (enum jade_metric)i;
             return JADE_OK;
         }
