@@ -267,6 +267,34 @@ static const char *get_str(struct jade_json doc, const char *key)
                : "";
 }
 
+static jade_code read_config(struct jade_json doc, struct jade_shard_config *out,
+                             struct jade_err *err)
+{
+    uint32_t version = jade_json_type(doc) == JADE_JSON_OBJECT ? get_u32(doc, "version") : 0;
+    if (version > CONFIG_VERSION) {
+        return jade_fail(err, JADE_E_VERSION, "version %u; this build knows %d", version,
+                         CONFIG_VERSION);
+    }
+    if (version == 0) {
+        return jade_fail(err, JADE_E_CORRUPT, "no configuration");
+    }
+    jade_db_config c = {.dimension = get_u32(doc, "dimension"),
+                        .metric = get_str(doc, "metric"),
+                        .index = get_str(doc, "index"),
+                        .m = get_u32(doc, "M"),
+                        .ef_construction = get_u32(doc, "efConstruction"),
+                        .ef_search = get_u32(doc, "efSearch"),
+                        .durability = get_str(doc, "durability")};
+    /* A default in the place of what is missing might not be what the database was made with. */
+    if (!c.m || !c.ef_construction || !c.ef_search) {
+        return jade_fail(err, JADE_E_CORRUPT, "a part of the configuration is missing");
+    }
+    struct jade_err why = {0};
+    return to_shard(&c, out, &why) == JADE_OK
+               ? JADE_OK
+               : jade_fail(err, JADE_E_CORRUPT, "%s: %s", why.field, why.message);
+}
+
 static jade_code load_config(jade_env *env, const char *path, struct jade_shard_config *out,
                              struct jade_err *err)
 {
@@ -277,21 +305,14 @@ static jade_code load_config(jade_env *env, const char *path, struct jade_shard_
     size_t n = 0;
     JADE_TRY(jade_os_read_file(env->os, path, CONFIG_BYTES_MAX, &text, &n, err));
     JADE_TRY(jade_json_parser_new(CONFIG_BYTES_MAX, CONFIG_DEPTH_MAX, &parser, err));
-    JADE_TRY(jade_json_parse(parser, text, n, &doc, err));
-    if (jade_json_type(doc) != JADE_JSON_OBJECT || get_u32(doc, "version") != CONFIG_VERSION) {
-        rc = jade_fail(err, JADE_E_VERSION, "%s: not of version %d", path, CONFIG_VERSION);
-        goto out;
+    rc = jade_json_parse(parser, text, n, &doc, err);
+    if (rc == JADE_E_INVALID_JSON) { /* nobody sent it: our own file is damaged */
+        rc = jade_fail(err, JADE_E_CORRUPT, "%s: not JSON", path);
     }
-    jade_db_config c = {.dimension = get_u32(doc, "dimension"),
-                        .metric = get_str(doc, "metric"),
-                        .index = get_str(doc, "index"),
-                        .m = get_u32(doc, "M"),
-                        .ef_construction = get_u32(doc, "efConstruction"),
-                        .ef_search = get_u32(doc, "efSearch"),
-                        .durability = get_str(doc, "durability")};
-    rc = to_shard(&c, out, err);
+    JADE_TRY(rc);
+    rc = read_config(doc, out, err);
     if (rc != JADE_OK) {
-        rc = jade_err_wrap(err, JADE_E_CORRUPT, "%s", path);
+        (void)jade_err_wrap(err, rc, "%s", path);
     }
 out:
     jade_json_parser_free(parser);
@@ -320,6 +341,28 @@ out:
     return rc;
 }
 
+/* Below, fields have the names of the REST API; a C program knows its struct's members. */
+static jade_code in_our_names(jade_code rc, struct jade_err *err)
+{
+    static const char *const table[][2] = {{"vectorDimension", "dimension"},
+                                           {"type", "index"},
+                                           {"M", "m"},
+                                           {"efConstruction", "ef_construction"},
+                                           {"efSearch", "ef_search"},
+                                           {"queryVector", "vector"},
+                                           {"topK", "top_k"}};
+    for (size_t i = 0; rc != JADE_OK && err && i < sizeof table / sizeof *table; i++) {
+        size_t n = strlen(table[i][0]);
+        if (strncmp(err->field, table[i][0], n) == 0 && strchr("[", err->field[n])) {
+            char rest[JADE_ERR_FIELD_SIZE];
+            snprintf(rest, sizeof rest, "%s", err->field + n);
+            snprintf(err->field, sizeof err->field, "%s%.40s", table[i][1], rest);
+            break;
+        }
+    }
+    return rc;
+}
+
 jade_code jade_db_create(jade_env *env, const char *name, const jade_db_config *config,
                          jade_db **db_out, jade_error *err)
 {
@@ -328,7 +371,7 @@ jade_code jade_db_create(jade_env *env, const char *name, const jade_db_config *
     struct jade_shard_config c;
     bool there = false;
     *db_out = NULL;
-    JADE_TRY(to_shard(config, &c, err));
+    JADE_TRY(in_our_names(to_shard(config, &c, err), err));
     JADE_TRY(db_path(env, name, "config.json", path, err));
     JADE_TRY(jade_os_exists(env->os, path, &there, err));
     if (there) {
@@ -515,6 +558,10 @@ jade_code jade_db_delete(jade_db *db, const char *const *ids, size_t n, size_t *
         return jade_fail(err, JADE_E_NOMEM, "a delete of %zu ids", n);
     }
     for (size_t i = 0; i < n; i++) {
+        if (!ids[i]) {
+            jade_free(lens);
+            return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "ids", "id %zu is NULL", i);
+        }
         size_t len = strlen(ids[i]);
         lens[i] = len > UINT32_MAX ? UINT32_MAX : (uint32_t)len;
     }
@@ -591,7 +638,7 @@ jade_code jade_db_search(jade_db *db, const jade_query *query, jade_results **re
                             .threshold = query->threshold,
                             .filter = filter,
                             .with = to_with(query->include)};
-    JADE_TRY(jade_shard_search(db->shard, &q, &r->arena, &hits, &n, NULL, err));
+    JADE_TRY(in_our_names(jade_shard_search(db->shard, &q, &r->arena, &hits, &n, NULL, err), err));
     JADE_TRY(results_room(r, n, err));
     for (uint32_t i = 0; i < n; i++) {
         r->items[i] = to_result(&hits[i].record);
@@ -614,6 +661,9 @@ jade_code jade_db_get(jade_db *db, const char *id, unsigned include, jade_result
     jade_results *r = NULL;
     struct jade_record rec;
     *results_out = NULL;
+    if (!id) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "id", "expected an id, got NULL");
+    }
     JADE_TRY(results_new(&r, err));
     JADE_TRY(jade_shard_get(db->shard, id, (uint32_t)strlen(id), to_with(include), JADE_LSN_NONE,
                             &r->arena, &rec, err));
