@@ -8,7 +8,11 @@
 #include "shard/shard_private.h"
 #include "simd/simd.h"
 
-enum { TICK_US = 50000, BACKGROUND_NICE = 10 };
+enum {
+    TICK_US = 50000,
+    ASLEEP_US = 5000000, /* a background failure wakes nobody: it is met here */
+    BACKGROUND_NICE = 10
+};
 
 static bool tick_all(struct jade_engine *e)
 {
@@ -27,18 +31,17 @@ static void *ticker_main(void *arg)
     struct jade_engine *e = arg;
     jade_mutex_lock(&e->mutex);
     while (!e->stopping) {
-        bool again = tick_all(e);
-        if (e->stopping) {
-            break;
-        }
-        if (again || e->kicked) {
-            e->kicked = false;
-            (void)jade_cond_wait_for(&e->wake, &e->mutex, TICK_US);
-        } else {
+        bool again = tick_all(e) || e->kicked;
+        if (!again) {
+            /* A write that the first look missed is seen by the second, or it sees that we sleep and kicks. */
             atomic_store(&e->asleep, true);
-            jade_cond_wait(&e->wake, &e->mutex);
-            atomic_store(&e->asleep, false);
+            again = tick_all(e);
         }
+        e->kicked = false;
+        if (!e->stopping) {
+            (void)jade_cond_wait_for(&e->wake, &e->mutex, again ? TICK_US : ASLEEP_US);
+        }
+        atomic_store(&e->asleep, false);
     }
     jade_mutex_unlock(&e->mutex);
     return NULL;
