@@ -33,6 +33,13 @@ void jade_mutex_lock(struct jade_mutex *m)
     MUST(pthread_mutex_lock(&m->m));
 }
 
+bool jade_mutex_try(struct jade_mutex *m)
+{
+    int rc = pthread_mutex_trylock(&m->m);
+    JADE_ASSERT(rc == 0 || rc == EBUSY);
+    return rc == 0;
+}
+
 void jade_mutex_unlock(struct jade_mutex *m)
 {
     MUST(pthread_mutex_unlock(&m->m));

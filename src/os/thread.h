@@ -29,6 +29,8 @@ struct jade_thread {
 void jade_mutex_init(struct jade_mutex *m);
 void jade_mutex_release(struct jade_mutex *m);
 void jade_mutex_lock(struct jade_mutex *m);
+/** Takes it only when it is free; false when somebody, this thread included, has it. */
+bool jade_mutex_try(struct jade_mutex *m);
 void jade_mutex_unlock(struct jade_mutex *m);
 void jade_cond_init(struct jade_cond *c);
 void jade_cond_release(struct jade_cond *c);

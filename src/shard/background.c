@@ -29,7 +29,8 @@ static uint32_t unclaimed(struct jadei_segment *seg)
     for (unsigned i = 0; i < seg->n_claims; i++) {
         failed += seg->claims[i].busy ? 0 : seg->claims[i].last - seg->claims[i].first;
     }
-    return n - seg->index_next + failed;
+    /* With all claims open, more workers would find nothing to take. */
+    return failed + (seg->n_claims < JADEI_CLAIMS_MAX ? n - seg->index_next : 0);
 }
 
 static bool claim(struct jadei_segment *seg, struct jadei_claim *out)
@@ -181,6 +182,17 @@ static bool frozen_waits(struct jade_shard *s)
     return found || atomic_load(&s->checkpoint_due);
 }
 
+static bool merge_waits(struct jade_shard *s)
+{
+    uint64_t rows;
+    uint64_t bytes;
+    if (!atomic_load(&s->merge_due)) {
+        return false;
+    }
+    jadei_tail(s, &rows, &bytes);
+    return bytes <= s->config.tail_soft_bytes / 2;
+}
+
 /* ---- tasks ---- */
 
 static bool resting(const struct jade_shard *s)
@@ -252,26 +264,57 @@ static void index_task(void *arg)
     task_end(s, &s->index_tasks);
 }
 
+/* Seals, checkpoints deletes, merges once; *again_out tells whether there may be more to do. maintenance is held. */
+static jade_code maintain(struct jade_shard *s, bool *again_out, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
+    *again_out = false;
+    if (atomic_load(&s->poisoned)) {
+        return JADE_E_CANCELLED;
+    }
+    JADE_TRY(jadei_seal_frozen(s, false, err));
+    if (atomic_load(&s->checkpoint_due)) {
+        JADE_TRY(jadei_checkpoint_deletes(s, err));
+    }
+    if (!atomic_load(&s->stopping)) {
+        JADE_TRY(jadei_merge_some(s, again_out, err));
+    }
+out:
+    return rc;
+}
+
+/*
+ * A caller (checkpoint, rebuild, verify) has the maintenance lock. A worker must not wait for it: the holder may be waiting for the workers to
+ * finish a graph. The holder kicks when it is done; if that was before our count went back, the second try finds the lock free.
+ */
+static void maintain_later(struct jade_shard *s)
+{
+    atomic_store(&s->merge_due, true);
+    release(s, &s->maintenance_tasks);
+    if (jade_mutex_try(&s->maintenance)) {
+        jade_mutex_unlock(&s->maintenance);
+        jadei_background_kick(s);
+    }
+    release(s, &s->inflight);
+}
+
 static void maintenance_task(void *arg)
 {
     struct jade_shard *s = arg;
     struct jade_err err = {0};
-    bool did = false;
-    jade_mutex_lock(&s->maintenance);
-    jade_code rc = atomic_load(&s->poisoned) ? JADE_E_CANCELLED : jadei_seal_frozen(s, false, &err);
-    if (rc == JADE_OK && atomic_load(&s->checkpoint_due)) {
-        rc = jadei_checkpoint_deletes(s, &err);
+    bool again = false;
+    if (!jade_mutex_try(&s->maintenance)) {
+        maintain_later(s);
+        return;
     }
-    if (rc == JADE_OK && !atomic_load(&s->stopping)) {
-        rc = jadei_merge_some(s, &did, &err);
-    }
+    jade_code rc = maintain(s, &again, &err);
     jade_mutex_unlock(&s->maintenance);
     if (rc != JADE_OK && rc != JADE_E_CANCELLED) {
         jade_log_err(JADE_LOG_WARN, "shard", "sealing or merging failed; it is tried again later",
                      &err);
         atomic_store(&s->retry_at_us, jade_os_mono_us(s->engine->os) + RETRY_US);
     }
-    if ((did || frozen_waits(s)) && rc == JADE_OK && !atomic_load(&s->stopping)) {
+    if ((again || frozen_waits(s)) && rc == JADE_OK && !atomic_load(&s->stopping)) {
         queue(s, maintenance_task, &s->maintenance_tasks);
         return;
     }
@@ -280,7 +323,9 @@ static void maintenance_task(void *arg)
 
 static void kick_maintenance(struct jade_shard *s)
 {
-    if (!resting(s) && frozen_waits(s) && task_begin(s, &s->maintenance_tasks, 1)) {
+    /* Poisoned: the task could do nothing, and would come back here when it ends. */
+    if (!resting(s) && !atomic_load(&s->poisoned) && (frozen_waits(s) || merge_waits(s)) &&
+        task_begin(s, &s->maintenance_tasks, 1)) {
         queue(s, maintenance_task, &s->maintenance_tasks);
     }
 }
@@ -471,9 +516,9 @@ bool jadei_shard_tick(struct jade_shard *s, uint64_t now_us)
     jade_mutex_unlock(&s->pin_mutex);
     uint64_t last = atomic_load(&s->wal_last);
     uint64_t durable = atomic_load(&s->wal_durable);
-    bool due = last > durable &&
-               now_us - atomic_load(&s->last_sync_us) >= s->config.sync_interval_ms * 1000ull;
-    bool idle = now_us - atomic_load(&s->last_write_us) >= MARK_IDLE_US;
+    bool due = last > durable && jadei_since(now_us, atomic_load(&s->last_sync_us)) >=
+                                     s->config.sync_interval_ms * 1000ull;
+    bool idle = jadei_since(now_us, atomic_load(&s->last_write_us)) >= MARK_IDLE_US;
     again |= last > durable || !idle;
     if ((due || (idle && last > 0)) && !atomic_load(&s->poisoned)) {
         jade_mutex_lock(&s->commit);

@@ -181,8 +181,10 @@ jade_code jadei_merge_some(struct jade_shard *s, bool *did_out, struct jade_err 
     *did_out = false;
     jadei_tail(s, &tail_rows, &tail_bytes);
     if (tail_bytes > s->config.tail_soft_bytes / 2) {
-        return JADE_OK; /* the seal that ends the tail looks here again */
+        atomic_store(&s->merge_due, true); /* looked at again when the tail is short */
+        return JADE_OK;
     }
+    atomic_store(&s->merge_due, false);
     JADE_TRY(jadei_sealed_list(s, NULL, 0, NULL, &list, &n, err));
     uint32_t count = pick(s, list, n, picked);
     if (count > 0) {
@@ -190,6 +192,9 @@ jade_code jadei_merge_some(struct jade_shard *s, bool *did_out, struct jade_err 
         *did_out = true;
     }
 out:
+    if (rc != JADE_OK) {
+        atomic_store(&s->merge_due, true);
+    }
     jade_free(list);
     return rc;
 }
@@ -266,6 +271,7 @@ jade_code jade_shard_rebuild(struct jade_shard *s, const struct jade_index_param
         rc = merge_all(s, list, n, &p, err);
     }
     jade_mutex_unlock(&s->maintenance);
+    jadei_background_kick(s); /* a task that met the lock taken has gone away */
     jade_free(list);
 out:
     return rc;
@@ -288,6 +294,7 @@ jade_code jade_shard_verify(struct jade_shard *s, struct jade_err *err)
     }
 out:
     jade_mutex_unlock(&s->maintenance);
+    jadei_background_kick(s);
     jade_free(list);
     return rc;
 }

@@ -325,7 +325,11 @@ jade_code jadei_checkpoint_deletes(struct jade_shard *s, struct jade_err *err)
     }
     atomic_store(&s->checkpoint_due, false);
     jade_mutex_unlock(&s->commit);
-    return in_memory ? JADE_OK : checkpoint_tombs(s, c, err);
+    jade_code rc = in_memory ? JADE_OK : checkpoint_tombs(s, c, err);
+    if (rc != JADE_OK) {
+        atomic_store(&s->checkpoint_due, true); /* for the next try */
+    }
+    return rc;
 }
 
 jade_code jade_shard_checkpoint(struct jade_shard *s, struct jade_err *err)
@@ -342,5 +346,6 @@ jade_code jade_shard_checkpoint(struct jade_shard *s, struct jade_err *err)
     JADE_TRY(checkpoint_tombs(s, c, err));
 out:
     jade_mutex_unlock(&s->maintenance);
+    jadei_background_kick(s); /* a task that met the lock taken has gone away */
     return rc;
 }

@@ -281,6 +281,7 @@ struct jade_shard {
     _Atomic uint64_t checkpoint;
     _Atomic uint64_t retry_at_us; /* after a background failure */
     _Atomic bool checkpoint_due;  /* a log of deletes alone has grown to seal_bytes */
+    _Atomic bool merge_due;       /* merging was put off or failed: to be looked at again */
 
     struct jade_mutex task_mutex; /* background bookkeeping */
     struct jade_cond task_cond;
@@ -326,6 +327,12 @@ void jadei_poison(struct jade_shard *s, const struct jade_err *err);
 jade_code jadei_sync_log(struct jade_shard *s, struct jade_err *err);
 /** Keeps the durable mark in SUPER (commit lock held). */
 jade_code jadei_mark_durable(struct jade_shard *s, bool clean, struct jade_err *err);
+
+/** Time from `then` to `now`; 0 when `now` was read before `then`. */
+static inline uint64_t jadei_since(uint64_t now_us, uint64_t then_us)
+{
+    return now_us > then_us ? now_us - then_us : 0;
+}
 
 /** Looks what background work there is and queues tasks for it. */
 void jadei_background_kick(struct jade_shard *s);

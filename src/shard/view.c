@@ -150,7 +150,7 @@ void jadei_pins_expire(struct jade_shard *s, uint64_t now_us)
     uint64_t dead = atomic_load(&s->dead_bytes);
     for (unsigned i = 0; i < s->n_pins;) {
         const struct jadei_pin *p = &s->pins[i];
-        if (now_us - p->since_us > JADE_PIN_AGE_US_MAX ||
+        if (jadei_since(now_us, p->since_us) > JADE_PIN_AGE_US_MAX ||
             dead - p->dead_bytes_at > JADE_PIN_BYTES_MAX) {
             remove_at(s, i);
         } else {
