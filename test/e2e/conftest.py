@@ -12,7 +12,7 @@ import server as support  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: the long form of a test; only with --slow")
+    config.addinivalue_line("markers", "slow: the long form of a test; only with -m slow or --slow")
 
 
 def pytest_addoption(parser):
@@ -20,8 +20,8 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Long forms are left out, not skipped: they are another suite (make test-recall)."""
-    if config.getoption("--slow"):
+    """Long forms are another suite (make test-recall: -m slow): left out unless they are asked for."""
+    if config.getoption("--slow") or config.option.markexpr:
         return
     slow = [i for i in items if i.get_closest_marker("slow")]
     if slow:

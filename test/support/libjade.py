@@ -1,10 +1,19 @@
-"""libjade.so through ctypes: include/jade/jade.h as far as the tests need it. JADE_LIB names another library than build/lib's."""
+"""
+libjade.so through ctypes: include/jade/jade.h as far as the tests need it. JADE_LIB names another library than build/lib's.
+
+The library runs in a process of its own (this file as a program), so that a crash of it is an error of one test, and a sanitized build
+can have its runtime loaded first.
+"""
 
 from __future__ import annotations
 
 import ctypes as c
 import os
+import pickle
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy
 
@@ -68,13 +77,11 @@ def path() -> Path:
 
 
 class LibError(Exception):
-    def __init__(self, err: Error) -> None:
-        super().__init__(f"{err.code} {err.field.decode()}: {err.message.decode()}")
-        self.code = err.code
+    """args: code, field, message."""
 
 
-class Library:
-    """One environment with one open database."""
+class Loaded:
+    """One environment with one open database, in this process."""
 
     def __init__(self, folder: Path, dimension: int, **config) -> None:
         self.lib = c.CDLL(str(path()))
@@ -98,7 +105,7 @@ class Library:
     def _call(self, name: str, *args) -> None:
         err = Error()
         if getattr(self.lib, name)(*args, c.byref(err)) != 0:
-            raise LibError(err)
+            raise LibError(err.code, err.field.decode(), err.message.decode())
 
     def upsert(self, ids: list[str], rows: numpy.ndarray) -> None:
         rows = numpy.ascontiguousarray(rows, dtype=numpy.float32)
@@ -126,3 +133,74 @@ class Library:
     def close(self) -> None:
         self._call("jade_db_close", self.db)
         self._call("jade_env_close", self.env)
+
+
+def runtime(library: Path) -> str:
+    """The sanitizer's runtime that a sanitized build needs loaded before all else; "" for others."""
+    for line in subprocess.run(["ldd", str(library)], check=True, capture_output=True, text=True).stdout.splitlines():
+        if "libasan" in line or "libtsan" in line:
+            return line.split("=>")[1].split()[0]
+    return ""
+
+
+class Library:
+    """A Loaded in another process: the same methods."""
+
+    def __init__(self, folder: Path, dimension: int, **config: Any) -> None:
+        env = {**os.environ, "JADE_LIB": str(path())}
+        if runtime(path()):
+            # Python itself does not free everything at its end.
+            env.update(LD_PRELOAD=runtime(path()), ASAN_OPTIONS="detect_leaks=0")
+        self._process = subprocess.Popen([sys.executable, __file__], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._call("__init__", folder, dimension, **config)
+
+    def _call(self, name: str, *args: Any, **named: Any) -> Any:
+        pickle.dump((name, args, named), self._process.stdin)
+        self._process.stdin.flush()
+        try:
+            ok, value = pickle.load(self._process.stdout)
+        except EOFError:
+            raise RuntimeError(f"libjade ended its process with {self._process.wait(30)} in {name}") from None
+        if not ok:
+            raise LibError(*value)
+        return value
+
+    def upsert(self, ids: list[str], rows: numpy.ndarray) -> None:
+        self._call("upsert", ids, rows)
+
+    def wait_indexed(self, seconds: float = 600) -> None:
+        self._call("wait_indexed", seconds)
+
+    def search(self, q: numpy.ndarray, top_k: int, ef_search: int = 0, exact: bool = False) -> list[tuple[str, float]]:
+        return self._call("search", q, top_k, ef_search, exact)
+
+    def close(self) -> None:
+        self._call("close")
+        self._process.stdin.close()
+        self._process.stdout.close()
+        if self._process.wait(60) != 0:
+            raise RuntimeError(f"libjade ended its process with {self._process.returncode}")
+
+
+def serve() -> None:
+    """Carries out the calls that come on standard input."""
+    loaded = None
+    while True:
+        try:
+            name, args, named = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        try:
+            if name == "__init__":
+                loaded, value = Loaded(*args, **named), None
+            else:
+                value = getattr(loaded, name)(*args, **named)
+            answer = (True, value)
+        except LibError as e:
+            answer = (False, e.args)
+        pickle.dump(answer, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    serve()
