@@ -4,6 +4,7 @@
 #include "net/http_server.h"
 
 #include <errno.h>
+#include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -22,6 +23,7 @@ enum {
     QUEUE_DEFAULT = 1024,
     IDLE_DEFAULT_S = 60,
     BACKLOG = 1024,
+    ACCEPT_PAUSE_US = 100000,
     BODY_SWALLOW =
         4, /* bodies up to this many times body_max are read and answered with our own 413; past it libevent answers */
 };
@@ -179,8 +181,8 @@ static jade_code listen_on(const struct addrinfo *a, bool shared, int *fd_out, s
     if (!ok) {
         int e = errno;
         close(fd);
-        return e == EADDRINUSE ? jade_fail(err, JADE_E_NETWORK, "it is taken by another process")
-                               : jade_fail_errno(err, JADE_E_NETWORK, e, "cannot listen");
+        return jade_fail_errno(err, JADE_E_NETWORK, e, "%s",
+                               e == EADDRINUSE ? "it is taken" : "cannot listen");
     }
     *fd_out = fd;
     return JADE_OK;
@@ -228,6 +230,41 @@ static jade_code claim_port(struct jade_http_server *s, struct addrinfo *list,
     return jade_err_wrap(err, rc, "port %u on %s", s->opts.port, s->opts.host);
 }
 
+/* What a client can cause is for debugging only: it must not fill the log. */
+static void on_libevent_log(int severity, const char *text)
+{
+    if (severity != EVENT_LOG_DEBUG) {
+        jade_log(severity == EVENT_LOG_ERR ? JADE_LOG_ERROR : JADE_LOG_DEBUG, "net", "libevent",
+                 JADE_LOG_STR("text", text));
+    }
+}
+
+static void set_libevent_log(void)
+{
+    event_set_log_callback(on_libevent_log);
+}
+
+static void accept_again(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    evconnlistener_enable(arg);
+}
+
+/* No file descriptor is left, as a rule: the socket stays readable, and without a pause the loop would do nothing but fail. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+    const struct timeval pause = {.tv_usec = ACCEPT_PAUSE_US};
+    (void)arg;
+    jade_log(JADE_LOG_WARN, "net", "a connection could not be accepted",
+             JADE_LOG_STR("reason", strerror(errno)));
+    evconnlistener_disable(listener);
+    if (event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, accept_again, listener,
+                        &pause) != 0) {
+        evconnlistener_enable(listener);
+    }
+}
+
 static jade_code loop_init(struct jadei_loop *loop, const struct addrinfo *a, struct jade_err *err)
 {
     const struct jade_http_server_opts *o = &loop->server->opts;
@@ -256,6 +293,7 @@ static jade_code loop_init(struct jadei_loop *loop, const struct addrinfo *a, st
         close(fd);
         return jade_fail(err, JADE_E_NOMEM, "a listening socket could not be added");
     }
+    evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(loop->bound), on_accept_error);
     return jade_thread_start(&loop->thread, "jade-http", 0, loop_main, loop, err);
 }
 
@@ -283,6 +321,8 @@ jade_code jade_http_server_start(const struct jade_http_server_opts *opts,
 {
     jade_code rc = JADE_OK;
     struct addrinfo *a = NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, set_libevent_log); /* fails only for an invalid argument */
     *out = NULL;
     struct jade_http_server *s = jade_calloc(JADE_TAG_NET, 1, sizeof *s);
     if (!s) {
