@@ -628,7 +628,6 @@ static void maintenance_keeps_the_records_and_frees_room(void **state)
     assert_true(s.wal_bytes > MANY * DIM * sizeof(float) && s.memory_bytes > 0);
     ok(jade_db_checkpoint(db, &err));
     jade_db_get_stats(db, &s);
-    print_message("wal after checkpoint: %llu\n", (unsigned long long)s.wal_bytes);
     assert_true(s.segments >= 1 && s.disk_bytes > 0);
     ok(jade_db_wait_indexed(db, 60000000, &err));
     jade_db_get_stats(db, &s);

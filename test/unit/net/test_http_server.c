@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <sys/resource.h>
+
 #include "http_test.h"
 
 static struct answer a; /* too large for the stack of a test */
@@ -608,6 +610,41 @@ static void many_clients_at_once_get_their_own_answers(void **state)
     free(clients);
 }
 
+static void clients_wait_while_no_descriptor_is_free(void **state)
+{
+    struct http_test t;
+    struct rlimit before, few;
+    (void)state;
+    http_test_start(&t, (struct jade_http_server_opts){0});
+    int free_ones[3]; /* both ends of the first connection, one of the second */
+    for (int i = 0; i < 3; i++) {
+        free_ones[i] = dup(STDOUT_FILENO);
+        assert_true(free_ones[i] >= 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        close(free_ones[i]);
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)free_ones[2] + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int first = dial(&t);
+    say(first, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(hear(first, &a, false));
+    int second = dial(&t);
+    say(second, "GET /echo?a=second HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (int i = 0; i < 3; i++) { /* those inside are served */
+        say(first, "GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(hear(first, &a, false));
+    }
+    close(first);
+    assert_true(hear(second, &a, false));
+    assert_non_null(strstr(a.body, " a=second "));
+    close(second);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    http_test_stop(&t);
+}
+
 /* ---- start and stop ---- */
 
 static void taken_port_is_named(void **state)
@@ -830,6 +867,7 @@ int main(void)
         cmocka_unit_test(handler_may_take_longer_than_the_idle_timeout),
         cmocka_unit_test(full_queue_is_answered_503_at_once),
         cmocka_unit_test(many_clients_at_once_get_their_own_answers),
+        cmocka_unit_test(clients_wait_while_no_descriptor_is_free),
         cmocka_unit_test(taken_port_is_named),
         cmocka_unit_test(unknown_host_is_an_error),
         cmocka_unit_test(name_with_several_addresses_is_served),
