@@ -106,7 +106,21 @@ def ingest(args, server, db):
     result["memory"] = rss_bytes(server.process.pid)
     result["memoryPerVector"] = round(result["memory"]["VmRSS"] / args.vectors, 1)
     result["databaseStatus"] = db.status()
+    if args.restart:
+        result["secondsToSealed"] = wait_sealed(db, begin, args.seal_seconds)
+        result["databaseStatusSealed"] = db.status()
+        result["memorySealed"] = rss_bytes(server.process.pid)
     return result
+
+
+def wait_sealed(db, begin, limit):
+    """Seconds from the start of the ingest until segment files hold what is beyond one log of the default size; None when the limit came first."""
+    while time.monotonic() - begin < limit:
+        status = db.status()
+        if status["sealedSegments"] > 0 and status["walBytes"] < 256 << 20:
+            return round(time.monotonic() - begin, 3)
+        time.sleep(0.5)
+    return None
 
 
 def first_answer(server, db_id, dim, begin):
@@ -169,6 +183,9 @@ def show(result):
     for s in i["seconds"][::n]:
         tail = min(i["status"], key=lambda x: abs(x[0] - s[0]))
         print(f"  second {s[0]:4}: {s[1]:6} acknowledged, tail {tail[2]:7}, search p50 {s[3]:.2f}, p99 {s[4]:.2f} ms")
+    if "secondsToSealed" in i:
+        d = i["databaseStatusSealed"]
+        print(f"in segment files after {i['secondsToSealed']} s: {d['sealedSegments']} of {d['segments']} segments sealed, log {d['walBytes'] / 2**20:.0f} MiB")
     print(f"memory: {i['memory']['VmRSS'] / 2**20:.0f} MiB resident, {i['memoryPerVector']:.0f} bytes a vector")
     if "restart" in result:
         for name, r in result["restart"].items():
@@ -186,6 +203,7 @@ def main():
     p.add_argument("--search-every-ms", type=int, default=20)
     p.add_argument("--cpus", type=int, default=2, help="processors for server and client together")
     p.add_argument("--restart", action="store_true", help="measure restarts of the filled database too")
+    p.add_argument("--seal-seconds", type=int, default=600, help="how long to wait for segment files before the restart, from the start")
     p.add_argument("--wal-mib", type=int, default=64, help="log to replay after the kill")
     p.add_argument("--folder", help="where to make the data folder (default: the system's folder for temporary files)")
     p.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="further settings of the server")

@@ -28,11 +28,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-
 from server import Server  # noqa: E402 (puts the client on the path)
 from jadedb import ConnectionFailed, JadeError, NotFound  # noqa: E402 isort: skip
 
-DIM = 16
+DIM = 128
 IDS = 400  # of a writer
 GONE = None  # state of an id that is not there
 
@@ -164,7 +163,7 @@ def check(db, writers, rng, problems):
 
 
 def one_round(server, writers, rng, problems):
-    """Writers run, the server dies, comes back and is compared. Returns the seconds that the restart took."""
+    """Writers run, the server dies, comes back and is compared. Returns the seconds that this took and the checkpoint then."""
     stop = threading.Event()
     threads = [threading.Thread(target=w.run, args=(server.client().database("kill"), stop)) for w in writers]
     for t in threads:
@@ -183,13 +182,13 @@ def one_round(server, writers, rng, problems):
         if w.error:
             problems.append(f"writer {w.number} got {w.error}")
             w.error = None
-    return time.monotonic() - begin
+    return time.monotonic() - begin, db.status()["checkpointLsn"]
 
 
 def campaign(args, folder):
     rng = random.Random(args.seed)
     writers = [Writer(i, args.seed * 1000 + i) for i in range(args.writers)]
-    problems, restart = [], []
+    problems, restart = [], []  # restart: (seconds, checkpoint)
     server = Server(folder / "data", "--log-level", "warn", JADE_SEAL_MIB=str(args.seal_mib or 128), JADE_IDLE_CLOSE_SECONDS="60")
     server.start()
     try:
@@ -238,7 +237,9 @@ def main():
     lost = sum(p.startswith("lost") for p in problems)
     half = len(problems) - lost
     print(f"rounds: {rounds}, acknowledged: {sum(w.acknowledged for w in writers)}, lost: {lost}, half: {half}")
-    print(f"{time.monotonic() - begin:.1f} s in all; restart and comparison {sum(restart) / len(restart):.2f} s, at most {max(restart):.2f} s")
+    took = [t for t, _ in restart] or [0.0]
+    moved = sum(a != b for (_, a), (_, b) in zip([(0, 0), *restart], restart))
+    print(f"{time.monotonic() - begin:.1f} s in all; restart and comparison {sum(took) / len(took):.2f} s, at most {max(took):.2f} s; the checkpoint moved in {moved} rounds")
     if args.canary:
         return 0 if lost == 1 else 1
     return 1 if problems else 0

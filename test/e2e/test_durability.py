@@ -135,3 +135,14 @@ def test_damage_is_told_and_stops_only_its_database(own_server):
     status, _, body = jade.raw("POST", "/api/v1/databases/hurt/search", json.dumps({"queryVector": [1, 1, 1, 1], "exact": True}).encode())
     assert status == 500 and json.loads(body)["error"]["code"] == "DATA_CORRUPT", body
     assert jade.database("well").search([1, 1, 2, 3], top_k=1)
+
+
+def test_the_kill_test_sees_a_lost_write():
+    """The canary of test/crash/kill_test.py: a test that cannot fail would be worth nothing."""
+    import subprocess
+
+    from server import ROOT
+
+    r = subprocess.run([ROOT / "test/crash/kill_test.py", "--rounds", "2", "--canary"], capture_output=True, text=True, timeout=120)
+    assert r.returncode == 0, r.stdout + r.stderr
+    assert "lost: 1, half: 0" in r.stdout
