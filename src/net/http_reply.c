@@ -128,8 +128,8 @@ void jadei_watch_connection(struct jadei_job *job)
     struct evhttp_connection *connection = evhttp_request_get_connection(job->req);
     evhttp_connection_set_closecb(connection, on_closed, job);
     /*
-     * Nothing is read while the request is worked on. libevent 2.1 ends the process ("illegal connection state") when more bytes
-     * come for a request without a body, and its time-out of reading would close the connection of a handler that takes long.
+     * Nothing is read while the request is worked on. libevent 2.1.12 sees to that itself; earlier ones end the process when bytes
+     * come ("illegal connection state") and close the connection of a handler that takes longer than the time-out of reading.
      */
     bufferevent_disable(evhttp_connection_get_bufferevent(connection), EV_READ);
 }

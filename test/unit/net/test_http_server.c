@@ -198,7 +198,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     http_test_stop(&t);
 }
 
-/* libevent 2.1 would end the process here: bytes for a connection whose request, without a body, is still worked on. */
+/* Early releases of libevent 2.1 end the process here: bytes for a connection whose request, without a body, is still worked on. */
 static void bytes_that_come_while_a_handler_runs_wait(void **state)
 {
     struct http_test t;
@@ -525,6 +525,33 @@ static void handler_may_take_longer_than_the_idle_timeout(void **state)
         assert_string_equal(a.body, "unblocked");
         close(fds[i]);
     }
+    http_test_stop(&t);
+}
+
+static void reply_may_take_longer_than_the_idle_timeout(void **state)
+{
+    enum { STEP = 512 * 1024, PACE_MS = 80, TOTAL = 20000000 };
+    static char chunk[STEP];
+    struct http_test t;
+    size_t n = 0, got;
+    (void)state;
+    http_test_start(&t, (struct jade_http_server_opts){.idle_timeout_s = 1});
+    int idle = dial(&t), fd = dial(&t);
+    say(fd, "GET /big?n=20000000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    do { /* a slow reader that never stops */
+        size_t step = 0;
+        do {
+            got = hear_some(fd, chunk, STEP - step);
+            step += got;
+        } while (got > 0 && step < STEP);
+        n += step;
+        poll(NULL, 0, PACE_MS);
+    } while (got > 0);
+    assert_true(n > TOTAL);
+    struct pollfd pf = {.fd = idle, .events = POLLIN};
+    assert_int_equal(poll(&pf, 1, 0), 1); /* and the time-out has passed meanwhile */
+    close(idle);
+    close(fd);
     http_test_stop(&t);
 }
 
@@ -865,6 +892,7 @@ int main(void)
         cmocka_unit_test(client_that_leaves_in_a_long_reply_is_no_harm),
         cmocka_unit_test(half_a_request_holds_up_nobody_and_times_out),
         cmocka_unit_test(handler_may_take_longer_than_the_idle_timeout),
+        cmocka_unit_test(reply_may_take_longer_than_the_idle_timeout),
         cmocka_unit_test(full_queue_is_answered_503_at_once),
         cmocka_unit_test(many_clients_at_once_get_their_own_answers),
         cmocka_unit_test(clients_wait_while_no_descriptor_is_free),
