@@ -38,7 +38,8 @@ set(JADE_LIBS_filter jade_roaring)
 set(JADE_LIBS_shard jade_roaring)
 set(JADE_LIBS_catalog PkgConfig::SQLITE)
 set(JADE_LIBS_auth PkgConfig::CRYPTO)
-set(JADE_LIBS_server PkgConfig::YAML PkgConfig::JEMALLOC)
+# Nothing calls jemalloc by name: it takes the place of malloc, so the linker must not leave it out.
+set(JADE_LIBS_server PkgConfig::YAML -Wl,--push-state,--no-as-needed PkgConfig::JEMALLOC -Wl,--pop-state)
 set(JADE_LIBS_cli PkgConfig::CURL)
 if(JADE_SANITIZE)
   set(JADE_LIBS_server PkgConfig::YAML) # sanitizers bring their own allocator

@@ -100,6 +100,33 @@ static jade_code parse_flag(const char *text, bool *out)
     return JADE_E_INVALID_ARGUMENT;
 }
 
+/* Settings that take one word of a few. */
+static const struct {
+    const char *yaml;
+    const char *words[5];
+} choices[] = {
+    {"log.level", {"debug", "info", "warn", "error", "off"}},
+    {"storage.durability", {"sync", "periodic", "async"}},
+};
+
+static jade_code check_choice(const struct setting *s, const char *text, const char *where,
+                              struct jade_err *err)
+{
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        if (strcmp(choices[i].yaml, s->yaml) != 0) {
+            continue;
+        }
+        for (size_t w = 0; w < 5 && choices[i].words[w]; w++) {
+            if (strcasecmp(choices[i].words[w], text) == 0) {
+                return JADE_OK;
+            }
+        }
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, s->yaml, "%s: '%.40s'; expected %s",
+                               where, text, s->help);
+    }
+    return JADE_OK;
+}
+
 static jade_code set(struct jade_config *c, const struct setting *s, const char *text,
                      const char *where, struct jade_err *err)
 {
@@ -110,7 +137,7 @@ static jade_code set(struct jade_config *c, const struct setting *s, const char 
                                    "%s: expected 1..%zu characters", where, s->size - 1);
         }
         snprintf(at, s->size, "%s", text);
-        return JADE_OK;
+        return check_choice(s, text, where, err);
     }
     if (s->kind == FLAG) {
         return parse_flag(text, (bool *)(void *)at) == JADE_OK

@@ -307,7 +307,7 @@ static void faults_of_the_file_have_their_line(void **state)
         {"data: ''\n", JADE_E_INVALID_ARGUMENT, "data", "expected 1..1023 characters"},
         {"log:\n  level: loud\n", JADE_E_INVALID_ARGUMENT, "log.level",
          "'loud'; expected debug, info, warn, error or off"},
-        {"storage:\n  durability: never\n", JADE_E_INVALID_ARGUMENT, "durability", "never"},
+        {"storage:\n  durability: never\n", JADE_E_INVALID_ARGUMENT, "storage.durability", "never"},
         {"data:\n  data: d\n", JADE_E_UNKNOWN_FIELD, "data.data", "config.yaml:2:"},
         {"a:\n  b:\n    c:\n      d:\n        e: 1\n", JADE_E_INVALID_ARGUMENT, "",
          "config.yaml:5: unexpected nesting"},
