@@ -153,11 +153,14 @@ static jade_code walk(struct search_ctx *c, uint32_t n_indexed, uint32_t n_rows,
         double widened = (double)ef * (double)n_rows / (double)c->n_list;
         ef = widened < (double)JADE_EF_MAX ? (uint32_t)widened : JADE_EF_MAX;
     }
+    /* The threshold waits: too few answers must mean that the walk met too few rows, not that those were too far. */
+    c->top.max_distance = INFINITY;
     struct jade_search_opts opts = {.ef = ef, .filter = &in_graph};
     JADE_TRY(jade_index_search(c->seg->index, &c->vector, &opts, &c->top, &c->info->stats, err));
     uint64_t possible = c->list ? c->n_list : n_rows;
     uint64_t want = c->q->k < possible ? c->q->k : possible;
-    if (c->top.n < want && !c->q->has_threshold) {
+    c->top.max_distance = c->max_distance;
+    if (c->top.n < want) {
         c->top.n =
             0; /* too few around the query are alive or allowed: the exact way finds them all */
         return scan_all(c, 0, n_rows, &f, err);
