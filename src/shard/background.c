@@ -272,7 +272,12 @@ static jade_code maintain(struct jade_shard *s, bool *again_out, struct jade_err
     if (atomic_load(&s->poisoned)) {
         return JADE_E_CANCELLED;
     }
-    JADE_TRY(jadei_seal_frozen(s, false, err));
+    rc = jadei_seal_frozen(s, false, err);
+    if (rc == JADE_E_BUSY) { /* too many segments: a merge makes room */
+        JADE_TRY(jadei_merge_some(s, again_out, err));
+        return *again_out ? JADE_OK : JADE_E_BUSY;
+    }
+    JADE_TRY(rc);
     if (atomic_load(&s->checkpoint_due)) {
         JADE_TRY(jadei_checkpoint_deletes(s, err));
     }

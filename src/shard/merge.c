@@ -87,6 +87,8 @@ jade_code jadei_merge(struct jade_shard *s, struct jadei_segment *const *segs, u
     uint32_t n_rows = 0;
     uint64_t start = jade_os_mono_us(s->engine->os);
     uint64_t horizon = jadei_drop_horizon(s);
+    uint64_t number = s->manifest.next_segment;
+    bool published = false;
     JADE_ASSERT(n <= MERGE_MAX);
     for (uint32_t i = 0; i < n; i++) {
         src[i] = (struct jadei_source){.seg = segs[i], .n_rows = atomic_load(&segs[i]->n_rows)};
@@ -103,6 +105,7 @@ jade_code jadei_merge(struct jade_shard *s, struct jadei_segment *const *segs, u
     }
     JADE_TRY(jadei_sealed_list(s, segs, n, merged, &list, &n_list, err));
     JADE_TRY(jadei_publish(s, list, n_list, s->manifest.checkpoint, err));
+    published = true;
     switch_in(s, segs, src, n, merged, &rc, err);
     if (rc != JADE_OK) {
         /* The manifest names the merged segment already: the folders of its sources stay for the readers of this process. */
@@ -120,6 +123,9 @@ out:
     }
     jade_free(list);
     jadei_segment_free(merged);
+    if (rc != JADE_OK && !published && s->manifest.next_segment > number) {
+        jadei_forget_folder(s, number);
+    }
     return rc;
 }
 
@@ -180,7 +186,8 @@ jade_code jadei_merge_some(struct jade_shard *s, bool *did_out, struct jade_err 
     uint64_t tail_bytes;
     *did_out = false;
     jadei_tail(s, &tail_rows, &tail_bytes);
-    if (tail_bytes > s->config.tail_soft_bytes / 2) {
+    if (tail_bytes > s->config.tail_soft_bytes / 2 &&
+        s->manifest.n_segments < JADE_SEGMENTS_MAX / 2) {
         atomic_store(&s->merge_due, true); /* looked at again when the tail is short */
         return JADE_OK;
     }

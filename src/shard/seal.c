@@ -73,7 +73,14 @@ jade_code jadei_publish(struct jade_shard *s, struct jadei_segment *const *segs,
     m.n_segments = n;
     jade_mutex_lock(&s->commit);
     m.wal_generation_min = jade_wal_generation_for(s->wal, c);
+    /* Poisoned perhaps by a manifest of this very number, which may count or not. */
+    if (atomic_load(&s->poisoned)) {
+        rc = jade_fail(err, JADE_E_POISONED, "writes are stopped: %s", s->poison.message);
+    }
     jade_mutex_unlock(&s->commit);
+    if (rc != JADE_OK) {
+        return rc;
+    }
     m.segments = jade_calloc(JADE_TAG_SEGMENT, n ? n : 1, sizeof *m.segments);
     if (!m.segments) {
         return jade_fail(err, JADE_E_NOMEM, "a manifest of %u segments", n);
@@ -123,6 +130,15 @@ void jadei_clean_up(struct jade_shard *s, const uint64_t *gone, uint32_t n_gone)
             jade_log_err(JADE_LOG_WARN, "shard",
                          "the folder of a merged segment could not be removed", &err);
         }
+    }
+}
+
+void jadei_forget_folder(struct jade_shard *s, uint64_t number)
+{
+    struct jade_err err = {0};
+    if (!atomic_load(&s->poisoned) &&
+        jade_segment_dir_remove(s->engine->os, s->dir, number, &err) != JADE_OK) {
+        jade_log_err(JADE_LOG_WARN, "shard", "the folder of a failed seal or merge stays", &err);
     }
 }
 
@@ -192,11 +208,16 @@ static jade_code seal_one(struct jade_shard *s, struct jadei_segment *g, struct 
     struct jade_manifest_segment ms;
     bool published = false;
     uint32_t n = atomic_load(&g->n_rows);
+    uint64_t number = s->manifest.next_segment;
     struct jade_lsn c = g->lsn_max;
+    if (s->manifest.n_segments >= JADE_SEGMENTS_MAX) { /* before anything is written */
+        return jade_fail(err, JADE_E_BUSY, "%u segments; at most %u", s->manifest.n_segments,
+                         JADE_SEGMENTS_MAX);
+    }
     JADE_TRY(durable_up_to(s, c, err));
     struct jadei_source src = {.seg = g, .n_rows = n};
     struct jadei_write_segment w = {.shard = s,
-                                    .number = s->manifest.next_segment,
+                                    .number = number,
                                     .sources = &src,
                                     .n_sources = 1,
                                     .n_rows = n,
@@ -230,6 +251,9 @@ out:
         jade_log(JADE_LOG_WARN, "shard", "a sealed segment could not be switched in");
     }
     jadei_segment_free(sealed);
+    if (rc != JADE_OK && !published && s->manifest.next_segment > number) {
+        jadei_forget_folder(s, number);
+    }
     return rc;
 }
 

@@ -133,6 +133,8 @@ struct jadei_view {
 struct jadei_place {
     struct jadei_segment *seg; /* NULL = nowhere */
     uint32_t row;
+    uint64_t version; /* copied while the read was guarded */
+    int64_t created_us;
 };
 
 jade_code jadei_growing_new(const struct jade_shard_config *config, struct jadei_segment **out,
@@ -365,6 +367,8 @@ void jadei_copy_tombs(struct jadei_segment *from, struct jadei_segment *to, cons
 jade_code jadei_checkpoint_deletes(struct jade_shard *s, struct jade_err *err);
 /** Removes log files and merged segments' folders that no manifest names (maintenance lock held); failures are logged. */
 void jadei_clean_up(struct jade_shard *s, const uint64_t *gone, uint32_t n_gone);
+/** Removes a folder that was written but not published: each try writes another. Not when a manifest that names it may count after all (poisoned). */
+void jadei_forget_folder(struct jade_shard *s, uint64_t number);
 /** Publishes shard->manifest's successor made of the sealed segments `segs` at checkpoint `c` (maintenance lock held). */
 jade_code jadei_publish(struct jade_shard *s, struct jadei_segment *const *segs, uint32_t n,
                         struct jade_lsn c, struct jade_err *err);

@@ -228,7 +228,12 @@ static jade_code find_live(const struct jadei_view *view, const char *id, uint32
         uint32_t row;
         JADE_TRY(find_live_in(view->segs[i], id, id_len, hash, &row, err));
         if (row != JADEI_NO_ROW) {
-            *out = (struct jadei_place){.seg = view->segs[i], .row = row};
+            struct jadei_segment *seg = view->segs[i];
+            JADE_TRY(jadei_segment_check_row(seg, row, err));
+            *out = (struct jadei_place){.seg = seg,
+                                        .row = row,
+                                        .version = seg->version[row],
+                                        .created_us = seg->created[row]};
             return JADE_OK;
         }
     }
@@ -278,8 +283,6 @@ static jade_code reserve_tombs(struct jadei_request *r, struct jade_err *err)
     jade_code rc = JADE_OK;
     for (uint32_t i = 0; i < r->n; i++) {
         if (r->places[i].seg) {
-            JADE_TRY(jadei_segment_check_row(r->places[i].seg, r->places[i].row,
-                                             err)); /* version and time are read at apply */
             JADE_TRY(jadei_segment_tomb_reserve(r->places[i].seg, err));
         }
     }
@@ -360,8 +363,12 @@ static jade_code log_request(struct jade_shard *s, struct jadei_request *r, bool
         JADE_TRY(jade_buf_status(&r->payload, err));
     }
     JADE_TRY(reserve_tombs(r, err));
-    JADE_TRY(jade_wal_append(s->wal, r->type, (struct jade_epoch){0}, (struct jade_uuid){{0}},
-                             r->payload.data, r->payload.len, &r->result.lsn, err));
+    rc = jade_wal_append(s->wal, r->type, (struct jade_epoch){0}, (struct jade_uuid){{0}},
+                         r->payload.data, r->payload.len, &r->result.lsn, err);
+    if (rc == JADE_E_POISONED) {
+        jadei_poison(s, err); /* the log takes nothing any more */
+    }
+    JADE_TRY(rc);
     r->logged = true;
     r->log_bytes = jade_wal_record_bytes((uint32_t)r->payload.len);
 out:
@@ -385,8 +392,8 @@ static void apply_upsert(struct jade_shard *s, struct jadei_request *r)
         uint64_t version = 1;
         int64_t created = r->rows[i].time_us;
         if (p->seg) {
-            version = p->seg->version[p->row] + 1;
-            created = p->seg->created[p->row];
+            version = p->version + 1;
+            created = p->created_us;
             bury_place(s, p, r->result.lsn);
             r->result.n_updated++;
         } else {
