@@ -17,9 +17,8 @@ help: ## this list
 
 build: ## programs into build/bin, libjade into build/lib
 	@scripts/bootstrap
-	@cmake --preset release -B $(BUILD) -DJADE_TESTS=OFF > $(BUILD)-configure.log 2>&1 || (cat $(BUILD)-configure.log; exit 1)
-	@rm -f $(BUILD)-configure.log
-	@cmake --build $(BUILD) -j $(JOBS)
+	@test -f $(BUILD)/build.ninja || cmake --preset release -B $(BUILD) -DJADE_TESTS=OFF > /dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target jadevectordb jade-db jade_static jade_shared
 
 run: build ## the server on 127.0.0.1:7433 with a sample of real text; Ctrl-C stops it
 	@exec scripts/run-sample $(BUILD)/bin $(DATA) $(LISTEN)
