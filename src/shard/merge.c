@@ -187,7 +187,7 @@ jade_code jadei_merge_some(struct jade_shard *s, bool *did_out, struct jade_err 
     *did_out = false;
     jadei_tail(s, &tail_rows, &tail_bytes);
     if (tail_bytes > s->config.tail_soft_bytes / 2 &&
-        s->manifest.n_segments < JADE_SEGMENTS_MAX / 2) {
+        s->manifest.n_segments < s->segments_max / 2) {
         atomic_store(&s->merge_due, true); /* looked at again when the tail is short */
         return JADE_OK;
     }

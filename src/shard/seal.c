@@ -85,8 +85,8 @@ jade_code jadei_publish(struct jade_shard *s, struct jadei_segment *const *segs,
     if (!m.segments) {
         return jade_fail(err, JADE_E_NOMEM, "a manifest of %u segments", n);
     }
-    if (n > JADE_SEGMENTS_MAX) {
-        rc = jade_fail(err, JADE_E_BUSY, "%u segments; at most %u", n, JADE_SEGMENTS_MAX);
+    if (n > s->segments_max) {
+        rc = jade_fail(err, JADE_E_BUSY, "%u segments; at most %u", n, s->segments_max);
         goto out;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -210,9 +210,9 @@ static jade_code seal_one(struct jade_shard *s, struct jadei_segment *g, struct 
     uint32_t n = atomic_load(&g->n_rows);
     uint64_t number = s->manifest.next_segment;
     struct jade_lsn c = g->lsn_max;
-    if (s->manifest.n_segments >= JADE_SEGMENTS_MAX) { /* before anything is written */
+    if (s->manifest.n_segments >= s->segments_max) { /* before anything is written */
         return jade_fail(err, JADE_E_BUSY, "%u segments; at most %u", s->manifest.n_segments,
-                         JADE_SEGMENTS_MAX);
+                         s->segments_max);
     }
     JADE_TRY(durable_up_to(s, c, err));
     struct jadei_source src = {.seg = g, .n_rows = n};

@@ -149,6 +149,7 @@ static jade_code shard_alloc(struct jade_engine *e, const char *dir,
     }
     s->engine = e;
     s->config = *config;
+    s->segments_max = JADE_SEGMENTS_MAX;
     atomic_store(&s->flat, config->index.kind == JADE_INDEX_FLAT);
     jade_mutex_init(&s->queue_mutex);
     jade_cond_init(&s->queue_cond);

@@ -280,6 +280,7 @@ struct jade_shard {
 
     struct jade_mutex maintenance; /* one seal, merge or manifest change at a time */
     struct jade_manifest manifest;
+    uint32_t segments_max; /* JADE_SEGMENTS_MAX; a test lowers it */
     _Atomic uint64_t checkpoint;
     _Atomic uint64_t retry_at_us; /* after a background failure */
     _Atomic bool checkpoint_due;  /* a log of deletes alone has grown to seal_bytes */

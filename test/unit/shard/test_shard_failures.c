@@ -15,7 +15,7 @@
 #include "os/sim.h"
 #include "shard/shard_private.h"
 
-enum { DIM = 4, ROWS = 1000 };
+enum { DIM = 4, ROWS = 1000, MOST = 40 };
 
 struct fixture {
     struct jade_sim *sim;
@@ -212,6 +212,32 @@ static void a_merge_that_fails_leaves_no_folder(void **state)
     }
 }
 
+static void at_the_most_segments_a_merge_makes_room(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct jade_err err = {0};
+    struct jade_shard_stats st;
+    begin(&f, false);
+    f.shard->segments_max = MOST;
+    f.shard->config.merge_rows_max = 1; /* no merges until there are too many */
+    for (uint32_t i = 0; i < MOST; i++) {
+        write_and_seal(&f, i, 1);
+    }
+    check(upsert(&f, MOST, 1, &err), &err);
+    assert_int_equal(jade_shard_checkpoint(f.shard, &err), JADE_E_BUSY);
+    assert_int_equal(folders(&f), MOST);
+    f.shard->config.merge_rows_max = 1u << 20;
+    jade_engine_run(f.engine);
+    jade_sim_advance(f.sim, 6000000);
+    jade_engine_run(f.engine);
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.checkpoint.v, st.visible.v);
+    assert_true(st.n_segments < 8);
+    assert_int_equal(st.n_live, MOST + 1);
+    end(&f, JADE_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +246,7 @@ int main(void)
         cmocka_unit_test(a_log_that_refuses_appends_is_told_as_poisoned),
         cmocka_unit_test(a_seal_that_fails_leaves_no_folder),
         cmocka_unit_test(a_merge_that_fails_leaves_no_folder),
+        cmocka_unit_test(at_the_most_segments_a_merge_makes_room),
     };
     jade_log_set_level(JADE_LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);
