@@ -96,7 +96,9 @@ class Loaded:
         self.lib.jade_db_wait_indexed.argtypes = [c.c_void_p, c.c_uint64, c.c_void_p]
         self.env, self.db = c.c_void_p(), c.c_void_p()
         self.dimension = dimension
-        self._call("jade_env_open", str(folder).encode(), None, c.byref(self.env))
+        # One background thread: rows enter the graph in the order of writing, so that it is the same each time.
+        options = c.c_uint(1)
+        self._call("jade_env_open", str(folder).encode(), c.byref(options), c.byref(self.env))
         made = self.lib.jade_db_config_default(dimension)
         for k, v in config.items():
             setattr(made, k, v.encode() if isinstance(v, str) else v)
