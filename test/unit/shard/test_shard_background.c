@@ -36,6 +36,7 @@ static void check(jade_code rc, const struct jade_err *err)
 static struct jade_shard_config config(void)
 {
     struct jade_shard_config c = jade_shard_config_default(DIM, JADE_METRIC_EUCLIDEAN);
+    c.sync_interval_ms = 1;
     c.graph_rows_min = 4;
     c.index.m = 4;
     c.index.ef_construction = 8;
@@ -276,7 +277,6 @@ static void a_sleeping_ticker_is_woken_for_each_periodic_write(void **state)
     struct fixture f;
     struct jade_shard_stats st;
     begin_one_worker(&f);
-    f.shard->config.sync_interval_ms = 1;
     for (int i = 0; i < 20; i++) {
         write_batch(&f, JADE_DURABILITY_PERIODIC);
         do {
