@@ -63,6 +63,29 @@ static void publish_failed(struct jade_shard *s, jade_code rc, struct jade_err *
     jade_mutex_unlock(&s->commit);
 }
 
+/*
+ * When nothing came after the checkpoint the log's file holds only what the files have: a new one is begun, so that this one can go. Want of
+ * space for it costs only that. Commit lock held.
+ */
+static jade_code end_log_file(struct jade_shard *s, struct jade_lsn c, struct jade_err *err)
+{
+    uint64_t generation;
+    struct jade_err local = {0};
+    if (atomic_load(&s->poisoned) || jade_wal_last(s->wal).v != c.v ||
+        jade_wal_bytes(s->wal) == 0) {
+        return JADE_OK;
+    }
+    jade_code rc = jade_wal_roll(s->wal, &generation, &local);
+    if (rc == JADE_OK || rc == JADE_E_NOSPACE || rc == JADE_E_NOMEM) {
+        return JADE_OK;
+    }
+    jadei_poison(s, &local);
+    if (err) {
+        *err = local;
+    }
+    return rc;
+}
+
 jade_code jadei_publish(struct jade_shard *s, struct jadei_segment *const *segs, uint32_t n,
                         struct jade_lsn c, struct jade_err *err)
 {
@@ -72,6 +95,7 @@ jade_code jadei_publish(struct jade_shard *s, struct jadei_segment *const *segs,
     m.checkpoint = c;
     m.n_segments = n;
     jade_mutex_lock(&s->commit);
+    rc = end_log_file(s, c, err);
     m.wal_generation_min = jade_wal_generation_for(s->wal, c);
     /* Poisoned perhaps by a manifest of this very number, which may count or not. */
     if (atomic_load(&s->poisoned)) {

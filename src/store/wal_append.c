@@ -82,7 +82,9 @@ static jade_code begin_next(struct jade_wal *w, size_t record, struct jade_err *
     jade_code rc = JADE_OK;
     struct jade_file *file = NULL;
     uint64_t needed = JADEI_WAL_PAGE_BYTES + (uint64_t)record;
-    uint64_t size = 2 * w->size < w->file_bytes ? 2 * w->size : w->file_bytes;
+    uint64_t grown =
+        record > 0 ? 2 * w->size : w->size; /* a roll asked for says nothing about the traffic */
+    uint64_t size = grown < w->file_bytes ? grown : w->file_bytes;
     size = needed > size ? needed : size;
     struct jadei_wal_file f = {.generation = jade_wal_generation(w) + 1,
                                .first = w->last + 1,
