@@ -26,8 +26,10 @@ struct fixture {
 struct writer {
     struct fixture *f;
     unsigned number;
+    bool one_id; /* all writers write the same row, and nothing else */
     struct jade_thread thread;
     jade_code rc;
+    struct jade_row_result first;
 };
 
 static void check(jade_code rc, const struct jade_err *err)
@@ -67,24 +69,28 @@ static void *write_main(void *arg)
     struct writer *w = arg;
     struct jade_row rows[ROWS];
     char ids[ROWS][24];
+    struct jade_row_result results[ROWS];
     struct jade_write_result result;
     for (uint32_t i = 0; i < ROWS; i++) {
-        int n = snprintf(ids[i], sizeof ids[i], "w%u-%u", w->number, i);
+        int n = w->one_id ? snprintf(ids[i], sizeof ids[i], "one")
+                          : snprintf(ids[i], sizeof ids[i], "w%u-%u", w->number, i);
         rows[i] = (struct jade_row){
             .id = ids[i], .id_len = (uint32_t)n, .values = w->f->values, .dim = DIM};
     }
-    w->rc = jade_shard_upsert(w->f->shard, rows, ROWS, NULL, &result, NULL, NULL);
+    w->rc =
+        jade_shard_upsert(w->f->shard, rows, w->one_id ? 1 : ROWS, NULL, &result, results, NULL);
+    w->first = w->rc == JADE_OK ? results[0] : w->first;
     return NULL;
 }
 
 /* All writers in one or two groups. */
-static void write_together(struct fixture *f, struct writer *w)
+static void write_together(struct fixture *f, struct writer *w, bool one_id)
 {
     struct jade_err err = {0};
     struct jade_shard *s = f->shard;
     jade_mutex_lock(&s->commit);
     for (unsigned i = 0; i < WRITERS; i++) {
-        w[i] = (struct writer){.f = f, .number = i};
+        w[i] = (struct writer){.f = f, .number = i, .one_id = one_id};
         check(jade_thread_start(&w[i].thread, "writer", 0, write_main, &w[i], &err), &err);
     }
     for (bool queued = false; !queued;) {
@@ -115,7 +121,7 @@ static void a_full_disk_refuses_a_whole_group_and_returns(void **state)
     jade_mutex_lock(&f.shard->commit);
     jadei_freeze(f.shard); /* the next segment is empty when the group comes */
     jade_mutex_unlock(&f.shard->commit);
-    write_together(&f, w);
+    write_together(&f, w, false);
     for (unsigned i = 0; i < WRITERS; i++) {
         assert_int_equal(w[i].rc, JADE_E_NOSPACE);
     }
@@ -129,10 +135,63 @@ static void a_full_disk_refuses_a_whole_group_and_returns(void **state)
     end(&f);
 }
 
+static void writers_of_one_id_each_see_the_one_before(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct writer w[WRITERS];
+    uint64_t seen = 0;
+    begin(&f);
+    alarm(HANGS_AFTER_S);
+    write_together(&f, w, true);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        assert_int_equal(w[i].rc, JADE_OK);
+        assert_in_range(w[i].first.version, 1, WRITERS);
+        assert_true(w[i].first.created == (w[i].first.version == 1));
+        seen |= 1ull << w[i].first.version;
+    }
+    assert_int_equal(seen, (1ull << (WRITERS + 1)) - 2); /* each version once */
+    struct jade_shard_stats st;
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.n_live, 1);
+    assert_int_equal(st.n_dead, WRITERS - 1);
+    alarm(0);
+    end(&f);
+}
+
+static void a_group_larger_than_a_segment_goes_into_two(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct jade_err err = {0};
+    struct writer w[WRITERS];
+    struct jade_shard_stats st;
+    begin(&f);
+    alarm(HANGS_AFTER_S);
+    struct jade_shard_config c = *jade_shard_config(f.shard);
+    f.shard->config.seal_bytes = 4ull << 30; /* the room of the segment alone ends it */
+    write_together(&f, w, false);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        assert_int_equal(w[i].rc, JADE_OK);
+    }
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.n_live, WRITERS * ROWS);
+    assert_int_equal(st.n_segments, 2);
+    check(jade_shard_close(f.shard, &err), &err); /* replay meets the same bound */
+    check(jade_shard_open(f.engine, "db/0", &c, &f.shard, NULL, &err), &err);
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.n_live, WRITERS * ROWS);
+    assert_int_equal(st.n_segments, 2);
+    alarm(0);
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_refuses_a_whole_group_and_returns),
+        cmocka_unit_test(writers_of_one_id_each_see_the_one_before),
+        cmocka_unit_test(a_group_larger_than_a_segment_goes_into_two),
     };
     jade_log_set_level(JADE_LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);

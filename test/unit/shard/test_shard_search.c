@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "os/sim.h"
 #include "shard/shard.h"
 
-enum { DIM = 4, NEAR = 4000, FAR = 50, BATCH = 500, K = 10 };
+enum { DIM = 4, NEAR = 4000, FAR = 50, BATCH = 500, K = 10, EVERY = 10 };
 
 struct fixture {
     struct jade_sim *sim;
@@ -47,6 +48,8 @@ static void write_around(struct fixture *f, uint32_t first, uint32_t n, float at
         }
         rows[i] = (struct jade_row){
             .id = ids[i], .id_len = (uint32_t)len, .values = values[i], .dim = DIM};
+        rows[i].metadata = k % EVERY == 0 ? "{\"odd\":true}" : "{\"odd\":false}";
+        rows[i].metadata_len = (uint32_t)strlen(rows[i].metadata);
     }
     check(jade_shard_upsert(f->shard, rows, n, NULL, &result, NULL, &err), &err);
 }
@@ -121,10 +124,86 @@ static void a_threshold_hides_no_row_that_reaches_it(void **state)
     end(&f);
 }
 
+static void a_filtered_walk_answers_only_rows_that_match(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct jade_err err = {0};
+    struct jade_hit *hits;
+    struct jade_hit *exact;
+    uint32_t n;
+    uint64_t count;
+    struct jade_search_info info;
+    struct jade_filter *filter = NULL;
+    static const char text[] = "{\"odd\":false}";
+    begin(&f);
+    for (uint32_t i = 0; i < NEAR; i += BATCH) {
+        write_around(&f, i, BATCH, (float)i / NEAR);
+    }
+    check(jade_shard_checkpoint(f.shard, &err), &err);
+    delete_rows(&f, BATCH);
+    check(jade_filter_parse_text(text, sizeof text - 1, "filter", &filter, &err), &err);
+    check(jade_shard_count(f.shard, filter, JADE_LSN_NONE, &count, &err), &err);
+    assert_int_equal(count, (NEAR - BATCH) - (NEAR - BATCH) / EVERY);
+    uint32_t equal = 0;
+    for (uint32_t round = 0; round < 20; round++) {
+        const float query[DIM] = {(float)round / 20, 0.5f, (float)(round % 7) / 7, 0.25f};
+        struct jade_search q = {.vector = query, .dim = DIM, .k = K, .filter = filter};
+        q.with = JADE_WITH_METADATA;
+        check(jade_shard_search(f.shard, &q, &f.arena, &hits, &n, &info, &err), &err);
+        assert_int_equal(info.plan, JADE_PLAN_FILTER_GRAPH);
+        assert_int_equal(n, K);
+        q.exact = true;
+        check(jade_shard_search(f.shard, &q, &f.arena, &exact, &n, &info, &err), &err);
+        assert_int_equal(info.plan, JADE_PLAN_FILTER_SCAN);
+        assert_int_equal(n, K);
+        for (uint32_t i = 0; i < K; i++) {
+            assert_string_equal(hits[i].record.metadata, text);
+            equal += hits[i].distance <= exact[i].distance;
+        }
+    }
+    assert_true(equal >= 20 * K * 9 / 10);
+    jade_filter_free(filter);
+    end(&f);
+}
+
+static void a_bad_query_names_its_field(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    const float good[DIM] = {1};
+    const float nan[DIM] = {1, __builtin_nanf("")};
+    const struct {
+        struct jade_search q;
+        const char *field;
+    } table[] = {
+        {{.vector = good, .dim = DIM, .k = 0}, "topK"},
+        {{.vector = good, .dim = DIM, .k = JADE_TOPK_MAX + 1}, "topK"},
+        {{.vector = good, .dim = DIM, .k = 1, .ef = JADE_EF_MAX + 1}, "efSearch"},
+        {{.vector = good, .dim = DIM - 1, .k = 1}, "queryVector"},
+        {{.vector = nan, .dim = DIM, .k = 1}, "queryVector"},
+        {{.vector = good, .dim = DIM, .k = 1, .has_threshold = true, .threshold = (double)nan[1]},
+         "threshold"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct jade_err err = {0};
+        struct jade_hit *hits;
+        uint32_t n;
+        assert_int_not_equal(
+            jade_shard_search(f.shard, &table[i].q, &f.arena, &hits, &n, NULL, &err), JADE_OK);
+        assert_string_equal(err.field, table[i].field);
+        assert_int_equal(n, 0);
+    }
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_threshold_hides_no_row_that_reaches_it),
+        cmocka_unit_test(a_filtered_walk_answers_only_rows_that_match),
+        cmocka_unit_test(a_bad_query_names_its_field),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
