@@ -169,6 +169,9 @@ static void a_group_larger_than_a_segment_goes_into_two(void **state)
     begin(&f);
     alarm(HANGS_AFTER_S);
     struct jade_shard_config c = *jade_shard_config(f.shard);
+    struct jadei_segment *g;
+    check(jadei_growing_new(&c, &g, &err), &err);
+    check(jadei_view_change(f.shard, NULL, 0, g, true, &err), &err);
     f.shard->config.seal_bytes = 4ull << 30; /* the room of the segment alone ends it */
     write_together(&f, w, false);
     for (unsigned i = 0; i < WRITERS; i++) {
