@@ -138,9 +138,9 @@ void jadei_tail(struct jade_shard *s, uint64_t *rows_out, uint64_t *bytes_out)
     const struct jadei_view *v = atomic_load(&s->view);
     for (uint32_t i = 0; i < v->n; i++) {
         struct jadei_segment *seg = v->segs[i];
-        if (wants_graph(seg)) {
-            uint32_t indexed = atomic_load_explicit(&seg->n_indexed, memory_order_acquire);
-            uint32_t n = atomic_load_explicit(&seg->n_rows, memory_order_acquire);
+        uint32_t indexed = atomic_load_explicit(&seg->n_indexed, memory_order_acquire);
+        uint32_t n = atomic_load_explicit(&seg->n_rows, memory_order_acquire);
+        if (wants_graph(seg) && n >= seg->graph_rows_min) { /* fewer stay without a graph */
             rows += n - indexed;
             bytes += (uint64_t)(n - indexed) * seg->rows.stride;
         }

@@ -198,7 +198,7 @@ jade_code jade_shard_verify(struct jade_shard *s, struct jade_err *err);
 struct jade_shard_stats {
     uint64_t n_live, n_rows, n_dead;
     uint64_t n_segments, n_sealed;
-    uint64_t tail_rows, tail_bytes; /* not yet in a graph */
+    uint64_t tail_rows, tail_bytes; /* still to be added to a graph */
     uint64_t wal_bytes;             /* to be replayed after a crash */
     uint64_t disk_bytes, memory_bytes;
     struct jade_lsn visible, durable, checkpoint;

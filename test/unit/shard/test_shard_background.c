@@ -271,6 +271,30 @@ static void a_checkpoint_of_deletes_that_failed_is_tried_again(void **state)
     end(&f);
 }
 
+static void rows_that_get_no_graph_hold_up_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct jade_shard_stats st;
+    struct jade_err err = {0};
+    begin_manual(&f);
+    f.shard->config.graph_rows_min = 1000;
+    f.shard->config.tail_soft_bytes = 64; /* less than the rows in memory */
+    for (int i = 0; i < 4; i++) {
+        write_batch(&f, JADE_DURABILITY_SYNC);
+        check(jade_shard_checkpoint(f.shard, &err), &err);
+    }
+    write_batch(&f, JADE_DURABILITY_SYNC); /* stays in memory */
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.tail_rows, 0); /* writers are not slowed for work that nobody will do */
+    atomic_store(&f.shard->merge_due, true);
+    jadei_background_kick(f.shard);
+    jade_engine_run(f.engine);
+    jade_shard_stats(f.shard, &st);
+    assert_int_equal(st.n_sealed, 1);
+    end(&f);
+}
+
 static void a_sleeping_ticker_is_woken_for_each_periodic_write(void **state)
 {
     (void)state;
@@ -299,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_checkpoint_ends_with_one_worker),
         cmocka_unit_test(a_failed_merge_is_tried_again_without_a_write),
         cmocka_unit_test(a_checkpoint_of_deletes_that_failed_is_tried_again),
+        cmocka_unit_test(rows_that_get_no_graph_hold_up_nothing),
         cmocka_unit_test(a_sleeping_ticker_is_woken_for_each_periodic_write),
     };
     jade_log_set_level(JADE_LOG_OFF);
