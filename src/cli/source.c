@@ -80,6 +80,35 @@ static jade_code check_id(size_t n, struct jade_err *why)
     return JADE_OK;
 }
 
+/* A string, or an integer, which the API takes as its decimal text. */
+static jade_code read_id(struct jade_source *s, struct jade_json id, struct jade_row *row,
+                         struct jade_err *why)
+{
+    jade_code rc = JADE_OK;
+    jade_buf_clear(&s->id);
+    switch (jade_json_type(id)) {
+    case JADE_JSON_STRING:
+        row->id = jade_json_string(id).p;
+        row->id_len = jade_json_string(id).n;
+        return check_id(row->id_len, why);
+    case JADE_JSON_INT:
+        jade_buf_printf(&s->id, "%lld", (long long)jade_json_int(id));
+        break;
+    case JADE_JSON_UINT:
+        jade_buf_printf(&s->id, "%llu", (unsigned long long)jade_json_uint(id));
+        break;
+    default:
+        return jade_fail_field(why, JADE_E_INVALID_ARGUMENT, "id",
+                               "%s, expected a string or an integer",
+                               jade_json_type_name(jade_json_type(id)));
+    }
+    JADE_TRY(jade_buf_status(&s->id, why));
+    row->id = (const char *)s->id.data;
+    row->id_len = s->id.len;
+out:
+    return rc;
+}
+
 static jade_code read_values(struct jade_source *s, struct jade_json v, struct jade_row *row,
                              struct jade_err *why)
 {
@@ -112,14 +141,7 @@ static jade_code read_object(struct jade_source *s, struct jade_json root, struc
         goto out;
     }
     if (jade_json_get(root, "id", &id)) {
-        if (jade_json_type(id) != JADE_JSON_STRING) {
-            rc = jade_fail_field(why, JADE_E_INVALID_ARGUMENT, "id", "%s, expected a string",
-                                 jade_json_type_name(jade_json_type(id)));
-            goto out;
-        }
-        row->id = jade_json_string(id).p;
-        row->id_len = jade_json_string(id).n;
-        JADE_TRY(check_id(row->id_len, why));
+        JADE_TRY(read_id(s, id, row, why));
     }
     if (jade_json_get(root, "metadata", &metadata) &&
         jade_json_type(metadata) != JADE_JSON_OBJECT &&

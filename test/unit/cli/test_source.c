@@ -59,7 +59,7 @@ static void source_bad_lines_are_told_with_number_and_reason(void **state)
         {"{\"id\":\"e\"}", "values", JADE_E_INVALID_ARGUMENT},
         {"{\"id\":\"f\",\"values\":[1,2]", "", JADE_E_INVALID_JSON},
         {"[1,2]", "", JADE_E_INVALID_ARGUMENT},
-        {"{\"id\":7,\"values\":[1,2]}", "id", JADE_E_INVALID_ARGUMENT},
+        {"{\"id\":1.5,\"values\":[1,2]}", "id", JADE_E_INVALID_ARGUMENT},
         {"{\"id\":\"\",\"values\":[1,2]}", "id", JADE_E_INVALID_ARGUMENT},
         {"{\"id\":\"g\",\"values\":[1,2],\"metadata\":[]}", "metadata", JADE_E_INVALID_ARGUMENT},
         {"{\"text\":\"words\",\"metadata\":{\"k\":1}}", "", JADE_OK},
@@ -109,6 +109,24 @@ static void source_first_row_tells_the_dimension_when_none_is_given(void **state
     row = next(&s); /* the last line needs no end */
     assert_int_equal(row.kind, JADE_ROW_GOOD);
     assert_int_equal(row.dimension, 0);
+    jade_source_close(&s);
+}
+
+static void source_integer_ids_are_their_decimal_text(void **state)
+{
+    (void)state;
+    static const char file[] = "{\"id\":7,\"values\":[1]}\n{\"id\":-3,\"values\":[1]}\n"
+                               "{\"id\":18446744073709551615,\"values\":[1]}\n";
+    static const char *const ids[] = {"7", "-3", "18446744073709551615"};
+    struct jade_source s;
+    write_file(path, file, sizeof file - 1);
+    assert_int_equal(jade_source_open(&s, path, NULL, NULL), JADE_OK);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct jade_row row = next(&s);
+        assert_int_equal(row.kind, JADE_ROW_GOOD);
+        assert_int_equal(row.id_len, strlen(ids[i]));
+        assert_memory_equal(row.id, ids[i], row.id_len);
+    }
     jade_source_close(&s);
 }
 
@@ -243,6 +261,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(source_first_row_tells_the_dimension_when_none_is_given,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(source_integer_ids_are_their_decimal_text, setup, teardown),
         cmocka_unit_test_setup_teardown(source_line_that_is_too_long_is_skipped_whole, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(source_array_rows_become_vectors_with_ids, setup, teardown),
