@@ -93,7 +93,12 @@ static jade_code begin_next(struct jade_wal *w, size_t record, struct jade_err *
     JADE_TRY(jadei_wal_reserve(w, err));
     JADE_TRY(jadei_wal_create(w, f.generation, size, &file, err));
     JADE_TRY(jade_wal_sync(w, err));
-    JADE_TRY(poison(w, jadei_wal_begin(w, file, &f, err)));
+    rc = jadei_wal_write_page(w, file, &f, err);
+    if (rc == JADE_E_NOMEM) {
+        goto out; /* nothing was written: an empty file, which the next try or a recovery removes */
+    }
+    JADE_TRY(poison(w, rc));
+    JADE_TRY(poison(w, jadei_wal_begin(w, file, err)));
     w->files[w->n_files++] = f;
     jade_file_close(w->file);
     w->file = file;

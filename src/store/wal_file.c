@@ -93,14 +93,13 @@ jade_code jadei_wal_create(const struct jade_wal *w, uint64_t generation, uint64
     struct jade_file *file = NULL;
     char path[JADE_PATH_MAX];
     JADE_TRY(jadei_wal_path(path, w->dir, generation, err));
-    rc = jade_file_open(w->os, path, JADE_OPEN_CREATE, &file, NULL);
+    rc = jade_file_open(w->os, path, JADE_OPEN_CREATE, &file, err);
     if (rc == JADE_E_ALREADY_EXISTS) {
         /* Left by a roll that failed in this process and could not clean up: its header was never written. */
         JADE_TRY(jade_os_unlink(w->os, path, err));
+        rc = jade_file_open(w->os, path, JADE_OPEN_CREATE, &file, err);
     }
-    if (rc != JADE_OK) {
-        JADE_TRY(jade_file_open(w->os, path, JADE_OPEN_CREATE, &file, err));
-    }
+    JADE_TRY(rc);
     rc = jade_file_allocate(file, size, err);
     if (rc != JADE_OK) {
         jade_file_close(file);
@@ -112,13 +111,17 @@ out:
     return rc;
 }
 
-jade_code jadei_wal_begin(const struct jade_wal *w, struct jade_file *file,
-                          const struct jadei_wal_file *f, struct jade_err *err)
+jade_code jadei_wal_write_page(const struct jade_wal *w, struct jade_file *file,
+                               const struct jadei_wal_file *f, struct jade_err *err)
 {
-    jade_code rc = JADE_OK;
     uint8_t page[JADEI_WAL_PAGE_BYTES];
     encode_page(w, f, page);
-    JADE_TRY(jade_file_write(file, 0, page, sizeof page, err));
+    return jade_file_write(file, 0, page, sizeof page, err);
+}
+
+jade_code jadei_wal_begin(const struct jade_wal *w, struct jade_file *file, struct jade_err *err)
+{
+    jade_code rc = JADE_OK;
     JADE_TRY(jade_file_sync(file, err));
     JADE_TRY(jade_os_sync_dir(w->os, w->dir, err));
 out:

@@ -77,9 +77,11 @@ jade_code jadei_wal_read_header(const struct jade_wal *w, uint64_t generation,
 /** Creates and preallocates a file of that generation; nothing stays behind on failure. */
 jade_code jadei_wal_create(const struct jade_wal *w, uint64_t generation, uint64_t size,
                            struct jade_file **out, struct jade_err *err);
-/** Writes and syncs the header, syncs the folder: from here on the file is part of the log. */
-jade_code jadei_wal_begin(const struct jade_wal *w, struct jade_file *file,
-                          const struct jadei_wal_file *f, struct jade_err *err);
+/** Writes the header page; JADE_E_NOMEM: nothing was written. */
+jade_code jadei_wal_write_page(const struct jade_wal *w, struct jade_file *file,
+                               const struct jadei_wal_file *f, struct jade_err *err);
+/** Syncs the written header and the folder: from here on the file is part of the log. */
+jade_code jadei_wal_begin(const struct jade_wal *w, struct jade_file *file, struct jade_err *err);
 /** Room for one more in w->files, so that a file once begun can be noted without fail. */
 jade_code jadei_wal_reserve(struct jade_wal *w, struct jade_err *err);
 /** First LSN that files[i] does not hold; UINT64_MAX for the last one. */

@@ -279,7 +279,8 @@ static jade_code begin_file(struct recovery *v, uint64_t generation, struct jade
     JADE_TRY(jadei_wal_reserve(w, err));
     uint64_t size = w->file_bytes < JADEI_WAL_FIRST_BYTES ? w->file_bytes : JADEI_WAL_FIRST_BYTES;
     JADE_TRY(jadei_wal_create(w, generation, size, &file, err));
-    JADE_TRY(jadei_wal_begin(w, file, &f, err));
+    JADE_TRY(jadei_wal_write_page(w, file, &f, err));
+    JADE_TRY(jadei_wal_begin(w, file, err));
     w->files[w->n_files++] = f;
     jade_file_close(w->file);
     w->file = file;
