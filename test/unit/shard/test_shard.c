@@ -428,7 +428,8 @@ static void a_log_of_deletes_alone_is_trimmed(void **state)
     check(jade_shard_checkpoint(f.shard, &err), &err);
     jade_shard_stats(f.shard, &st);
     assert_int_equal(st.checkpoint.v, st.visible.v);
-    assert_int_equal(st.wal_bytes, 0); /* the file of the log that ended with the checkpoint is gone */
+    assert_int_equal(st.wal_bytes,
+                     0); /* the file of the log that ended with the checkpoint is gone */
     reopen(&f);
     assert_true(model_check(&f.model, f.shard, JADE_LSN_NONE));
     end(&f);
