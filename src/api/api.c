@@ -215,18 +215,35 @@ static void count(struct jadei_call *c, uint64_t took_us)
     atomic_fetch_add_explicit(&n->took[bucket], 1, memory_order_relaxed);
 }
 
+/* Every failure is told once, here (EHR-003): what, of which kind, and where it was raised. */
+static void log_failure(const struct jadei_call *c, uint64_t took_us)
+{
+    const struct jade_err *e = &c->err;
+    char origin[96];
+    snprintf(origin, sizeof origin, "%s:%d", e->file ? e->file : "unknown", e->line);
+    jade_log(c->reply->status >= 500 ? JADE_LOG_ERROR : JADE_LOG_DEBUG, "api", "request failed",
+             JADE_LOG_STR("method", jadei_method_name(c->req->method)),
+             JADE_LOG_STR("path", c->req->path), JADE_LOG_I64("status", c->reply->status),
+             JADE_LOG_STR("code", jade_code_name(e->code)),
+             JADE_LOG_STR("category", jade_code_category(e->code)), JADE_LOG_STR("field", e->field),
+             JADE_LOG_STR("error", e->message), JADE_LOG_STR("origin", origin),
+             JADE_LOG_I64("errno", e->os_errno), JADE_LOG_U64("tookUs", took_us),
+             JADE_LOG_STR("requestId", c->request_id), JADE_LOG_STR("key", c->key.id),
+             JADE_LOG_STR("peer", c->req->peer ? c->req->peer : ""));
+}
+
 /* Paths hold ids, never keys; queries are left out all the same. */
 static void log_call(const struct jadei_call *c, uint64_t took_us)
 {
-    int status = c->reply->status;
-    enum jade_log_level level = status == 500  ? JADE_LOG_ERROR
-                                : status > 500 ? JADE_LOG_INFO
-                                               : JADE_LOG_DEBUG;
-    jade_log(level, "api", "request", JADE_LOG_STR("method", jadei_method_name(c->req->method)),
-             JADE_LOG_STR("path", c->req->path), JADE_LOG_I64("status", status),
-             JADE_LOG_U64("tookUs", took_us), JADE_LOG_STR("requestId", c->request_id),
-             JADE_LOG_STR("key", c->key.id), JADE_LOG_STR("peer", c->req->peer ? c->req->peer : ""),
-             JADE_LOG_STR("error", status >= 400 ? c->err.message : ""));
+    if (c->err.code != JADE_OK && c->reply->status >= 400) {
+        log_failure(c, took_us);
+        return;
+    }
+    jade_log(
+        JADE_LOG_DEBUG, "api", "request", JADE_LOG_STR("method", jadei_method_name(c->req->method)),
+        JADE_LOG_STR("path", c->req->path), JADE_LOG_I64("status", c->reply->status),
+        JADE_LOG_U64("tookUs", took_us), JADE_LOG_STR("requestId", c->request_id),
+        JADE_LOG_STR("key", c->key.id), JADE_LOG_STR("peer", c->req->peer ? c->req->peer : ""));
 }
 
 void jade_api_handle(void *ctx, const struct jade_http_request *req, struct jade_http_reply *reply)

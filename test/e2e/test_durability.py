@@ -135,6 +135,10 @@ def test_damage_is_told_and_stops_only_its_database(own_server):
     status, _, body = jade.raw("POST", "/api/v1/databases/hurt/search", json.dumps({"queryVector": [1, 1, 1, 1], "exact": True}).encode())
     assert status == 500 and json.loads(body)["error"]["code"] == "DATA_CORRUPT", body
     assert jade.database("well").search([1, 1, 2, 3], top_k=1)
+    assert s.stop() == 0
+    told = [e for e in map(json.loads, s.log_text().splitlines()) if e["msg"] == "request failed"]
+    assert [(e["level"].lower(), e["code"], e["category"], e["status"]) for e in told] == [("error", "DATA_CORRUPT", "system", 500)]
+    assert told[0]["requestId"] == json.loads(body)["meta"]["requestId"]
 
 
 def test_the_kill_test_sees_a_lost_write():

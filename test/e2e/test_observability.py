@@ -5,7 +5,7 @@ import re
 
 import pytest
 from jadedb import JadeError
-from server import ADMIN_KEY
+from server import ADMIN_KEY, ROOT
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABELS = r'\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*\}'
@@ -117,6 +117,53 @@ def test_logs_are_json_lines_without_keys(own_server):
     for secret in (ADMIN_KEY, key, key[5:], "wrong-key-0123456789abcdef", "not-for-the-log"):
         assert secret not in s.log_text()
     assert ADMIN_KEY not in "".join(s.output) and key not in "".join(s.output)
+
+
+FAILURE = {"code", "category", "field", "error", "origin", "status", "method", "path", "requestId", "key"}
+
+
+def failures(s):
+    return [e for e in map(json.loads, s.log_text().splitlines()) if e["msg"] == "request failed"]
+
+
+def test_every_failure_is_logged_once_with_code_category_and_origin(own_server):
+    s = own_server("--log-level", "debug")
+    jade = s.client()
+    db = jade.create_database("a", 3)
+    ids = []
+    for path, body, headers in (
+        ("/api/v1/databases/a/search", {"queryVector": [1]}, {}),
+        ("/api/v1/databases/a/search", {"queryVector": [1, 2, 3], "topK": -1}, {}),
+        ("/api/v1/databases/none/search", {"queryVector": [1, 2, 3]}, {}),
+        ("/api/v1/databases/a/search", {"queryVector": [1, 2, 3]}, {"Idempotency-Key": "x"}),
+    ):
+        status, _, answer = jade.raw("POST", path, json.dumps(body).encode(), headers={"Content-Type": "application/json", **headers})
+        assert status >= 400
+        ids.append((json.loads(answer)["meta"]["requestId"], status))
+    db.search([1, 2, 3])
+    assert s.stop() == 0
+    told = failures(s)
+    assert [(e["requestId"], e["status"]) for e in told] == ids
+    assert [(e["code"], e["category"], e["field"], e["level"].lower()) for e in told] == [
+        ("DIMENSION_MISMATCH", "permanent", "queryVector", "debug"),
+        ("INVALID_ARGUMENT", "permanent", "topK", "debug"),
+        ("NOT_FOUND", "permanent", told[2]["field"], "debug"),
+        ("NOT_SUPPORTED_YET", "permanent", "Idempotency-Key", "error"),
+    ]
+    for e in told:
+        assert FAILURE <= set(e)
+        file, line = e["origin"].split(":")
+        around = (ROOT / "src" / file).read_text().splitlines()[max(0, int(line) - 4) : int(line)]
+        assert "jade_fail" in "".join(around), e["origin"]
+        assert e["error"] and e["path"].startswith("/api/v1/databases/")
+
+
+def test_failures_below_500_are_silent_unless_asked_for(own_server):
+    s = own_server("--log-level", "info")
+    with pytest.raises(JadeError):
+        s.client().create_database("a", 3).search([1])
+    assert s.stop() == 0
+    assert failures(s) == []
 
 
 def test_log_level_off_writes_nothing(own_server):
