@@ -16,11 +16,18 @@ enum {
 
 static bool tick_all(struct jade_engine *e)
 {
-    /* The list is walked under the mutex: a shard leaves it (jade_shard_close) before it is freed. */
+    /* The mutex is held but while a shard is looked at, which may sync its log: nobody waits for another one's disk. A shard in work
+     * stays in the list (jadei_engine_remove waits), so its `next` is good afterwards. */
     uint64_t now = jade_os_mono_us(e->os);
     bool again = false;
     for (struct jade_shard *s = e->shards; s; s = s->next) {
-        again |= jadei_shard_tick(s, now);
+        e->ticking = s;
+        jade_mutex_unlock(&e->mutex);
+        bool more = jadei_shard_tick(s, now);
+        jade_mutex_lock(&e->mutex);
+        again |= more;
+        e->ticking = NULL;
+        jade_cond_broadcast(&e->ticked);
     }
     again |= !jade_epoch_reclaim(e->epoch);
     return again;
@@ -37,6 +44,7 @@ static void *ticker_main(void *arg)
             atomic_store(&e->asleep, true);
             again = tick_all(e);
         }
+        again |= e->kicked;
         e->kicked = false;
         if (!e->stopping) {
             (void)jade_cond_wait_for(&e->wake, &e->mutex, again ? TICK_US : ASLEEP_US);
@@ -61,6 +69,7 @@ jade_code jade_engine_new(const struct jade_engine_opts *opts, struct jade_engin
     jade_mutex_init(&e->mutex);
     jade_mutex_init(&e->parser_mutex);
     jade_cond_init(&e->wake);
+    jade_cond_init(&e->ticked);
     unsigned threads = opts->background_threads ? opts->background_threads : jade_cpu_count();
     e->index_tasks_max = opts->manual ? 1 : threads;
     jade_guard_install();
@@ -95,6 +104,7 @@ void jade_engine_free(struct jade_engine *e)
     for (unsigned i = 0; i < e->n_parsers; i++) {
         jade_json_parser_free(e->parsers[i]);
     }
+    jade_cond_release(&e->ticked);
     jade_cond_release(&e->wake);
     jade_mutex_release(&e->parser_mutex);
     jade_mutex_release(&e->mutex);
@@ -119,6 +129,29 @@ void jade_engine_run(struct jade_engine *e)
             more = true;
         }
     }
+}
+
+void jadei_engine_add(struct jade_engine *e, struct jade_shard *s)
+{
+    jade_mutex_lock(&e->mutex);
+    s->next = e->shards;
+    e->shards = s;
+    jade_mutex_unlock(&e->mutex);
+}
+
+void jadei_engine_remove(struct jade_engine *e, struct jade_shard *s)
+{
+    jade_mutex_lock(&e->mutex);
+    while (e->ticking == s) {
+        jade_cond_wait(&e->ticked, &e->mutex);
+    }
+    for (struct jade_shard **p = &e->shards; *p; p = &(*p)->next) {
+        if (*p == s) {
+            *p = s->next;
+            break;
+        }
+    }
+    jade_mutex_unlock(&e->mutex);
 }
 
 void jadei_engine_kick(struct jade_engine *e)

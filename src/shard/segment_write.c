@@ -19,6 +19,9 @@ struct writer {
     struct jade_blockfile_writer *file; /* in work */
     struct jade_lsn lsn_min, lsn_max;
     uint64_t id_bytes, meta_bytes;
+    struct jade_metaindex *metaindex; /* being built */
+    struct jade_json_parser *parser;
+    uint32_t next_row;
 };
 
 typedef jade_code (*row_fn)(struct writer *x, struct jadei_segment *seg, uint32_t row,
@@ -338,8 +341,7 @@ out:
     return rc;
 }
 
-static jade_code add_meta(struct jade_metaindex *ix, struct jade_json_parser *parser,
-                          struct jadei_segment *seg, uint32_t row, uint32_t new_row,
+static jade_code add_meta(struct writer *x, struct jadei_segment *seg, uint32_t row,
                           struct jade_err *err)
 {
     jade_code rc = JADE_OK;
@@ -347,8 +349,8 @@ static jade_code add_meta(struct jade_metaindex *ix, struct jade_json_parser *pa
     const char *json;
     size_t len;
     JADE_TRY(jadei_segment_metadata(seg, row, &json, &len, err));
-    JADE_TRY(jade_json_parse(parser, len ? json : "null", len ? len : 4, &doc, err));
-    JADE_TRY(jade_metaindex_add(ix, new_row, doc, err));
+    JADE_TRY(jade_json_parse(x->parser, len ? json : "null", len ? len : 4, &doc, err));
+    JADE_TRY(jade_metaindex_add(x->metaindex, x->next_row++, doc, err));
 out:
     return rc;
 }
@@ -356,23 +358,18 @@ out:
 static jade_code build_metaindex(struct writer *x, struct jade_metaindex *ix, struct jade_err *err)
 {
     jade_code rc = JADE_OK;
-    struct jade_json_parser *parser = NULL;
-    uint32_t at = 0;
-    JADE_TRY(jadei_metadata_parser_take(x->w->shard->engine, &parser, err));
-    for (uint32_t i = 0; i < x->w->n_sources; i++) {
-        const struct jadei_source *src = &x->w->sources[i];
-        for (uint32_t r = 0; r < src->n_rows; r++) {
-            if (r % CHECK_ROWS == 0 && atomic_load(&x->w->shard->stopping)) {
-                rc = jade_fail(err, JADE_E_CANCELLED, "the database is closing");
-                goto out;
-            }
-            if (!src->new_row || src->new_row[r] != JADEI_NO_ROW) {
-                JADE_TRY(add_meta(ix, parser, src->seg, r, at++, err));
-            }
-        }
+    JADE_TRY(jadei_metadata_parser_take(x->w->shard->engine, &x->parser, err));
+    x->metaindex = ix;
+    x->next_row = 0;
+    rc = copy_rows(x, add_meta, err);
+    if (rc == JADE_OK) {
+        jadei_metadata_parser_give(x->w->shard->engine, x->parser);
+    } else {
+        jade_json_parser_free(
+            x->parser); /* a faulted read may have left it in the middle of something */
     }
+    x->parser = NULL;
 out:
-    jadei_metadata_parser_give(x->w->shard->engine, parser);
     return rc;
 }
 

@@ -261,10 +261,7 @@ jade_code jade_shard_open(struct jade_engine *e, const char *dir,
     if (info_out) {
         *info_out = info;
     }
-    jade_mutex_lock(&e->mutex);
-    s->next = e->shards;
-    e->shards = s;
-    jade_mutex_unlock(&e->mutex);
+    jadei_engine_add(e, s);
     jadei_background_kick(s);
     jadei_engine_kick(e);
     *out = s;
@@ -289,19 +286,6 @@ jade_code jadei_mark_durable(struct jade_shard *s, bool clean, struct jade_err *
 
 /* ---- close ---- */
 
-static void unlist(struct jade_shard *s)
-{
-    struct jade_engine *e = s->engine;
-    jade_mutex_lock(&e->mutex);
-    for (struct jade_shard **p = &e->shards; *p; p = &(*p)->next) {
-        if (*p == s) {
-            *p = s->next;
-            break;
-        }
-    }
-    jade_mutex_unlock(&e->mutex);
-}
-
 void jade_shard_stop(struct jade_shard *s)
 {
     jade_mutex_lock(&s->task_mutex);
@@ -316,7 +300,7 @@ jade_code jade_shard_close(struct jade_shard *s, struct jade_err *err)
         return JADE_OK;
     }
     jade_code rc = JADE_OK;
-    unlist(s);
+    jadei_engine_remove(s->engine, s);
     atomic_store(&s->stopping, true);
     jadei_background_stop(s);
     jade_epoch_drain(s->engine->epoch);

@@ -40,6 +40,8 @@ struct jade_engine {
     struct jade_mutex mutex; /* the list of shards, the ticker's state */
     struct jade_cond wake;
     struct jade_shard *shards;
+    struct jade_shard *ticking; /* the ticker looks at it, without the mutex */
+    struct jade_cond ticked;
     struct jade_mutex parser_mutex;
     struct jade_json_parser *parsers[16];
     unsigned n_parsers;
@@ -52,6 +54,9 @@ struct jade_engine {
 jade_code jadei_metadata_parser_take(struct jade_engine *e, struct jade_json_parser **out,
                                      struct jade_err *err);
 void jadei_metadata_parser_give(struct jade_engine *e, struct jade_json_parser *p);
+/** Puts a shard under the ticker's eyes; takes it away, once the ticker is done with it. */
+void jadei_engine_add(struct jade_engine *e, struct jade_shard *s);
+void jadei_engine_remove(struct jade_engine *e, struct jade_shard *s);
 /** Makes the ticker look now. */
 void jadei_engine_kick(struct jade_engine *e);
 
@@ -289,7 +294,8 @@ struct jade_shard {
     struct jade_mutex task_mutex; /* background bookkeeping */
     struct jade_cond task_cond;
     unsigned index_tasks, maintenance_tasks, helper_tasks; /* queued or running, by kind */
-    unsigned inflight;                                     /* of any kind: close waits for 0 */
+    uint64_t slow_until; /* when the writes that were let in so far are paid for (slow_down) */
+    unsigned inflight;   /* of any kind: close waits for 0 */
     _Atomic bool stopping;
 
     struct jade_mutex pin_mutex;

@@ -666,8 +666,12 @@ static void slow_down(struct jade_shard *s, uint32_t n_rows)
     double per_row =
         (double)atomic_load(&s->index_us_per_row_x16) / 16.0 / (double)s->engine->index_tasks_max;
     uint64_t wait = (uint64_t)((double)n_rows * per_row * over);
-    uint64_t until = jade_os_mono_us(s->engine->os) + (wait > SLOW_MAX_US ? SLOW_MAX_US : wait);
+    uint64_t start = jade_os_mono_us(s->engine->os);
     jade_mutex_lock(&s->task_mutex);
+    /* One clock for all writers: with ten of them each waits for the other nine too, or the bound would move with their number. */
+    uint64_t until = (s->slow_until > start ? s->slow_until : start) + wait;
+    until = until < start + SLOW_MAX_US ? until : start + SLOW_MAX_US;
+    s->slow_until = until;
     for (uint64_t now;
          bytes > s->config.tail_soft_bytes && (now = jade_os_mono_us(s->engine->os)) < until;) {
         uint64_t left = until - now;
