@@ -501,6 +501,45 @@ static void files_of_the_repository_load(void **state)
     assert_int_equal(n, 3);
 }
 
+/* "#  workers: 16 ..." without its '#'; prose stays a comment. */
+static bool is_commented_setting(const char *line)
+{
+    size_t at = line[0] == '#' ? 1 + strspn(line + 1, " ") : 0;
+    size_t n = strspn(line + at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return at > 0 && n > 0 && line[at + n] == ':' && strchr(" \n", line[at + n + 1]) != NULL;
+}
+
+static void template_lists_every_setting_with_its_default(void **state)
+{
+    static char text[TEXT_MAX], defaults[TEXT_MAX], listed[TEXT_MAX];
+    struct setting all[64];
+    char line[512];
+    size_t n = 0;
+    (void)state;
+    FILE *f = fopen(JADE_TEST_DIR "/../config/development.yaml", "rb");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        const char *kept = line + is_commented_setting(line);
+        assert_true(n + strlen(kept) < sizeof text);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s", kept);
+    }
+    fclose(f);
+    load_well(NULL);
+    print_into(defaults);
+    load_well((const char *[]){"--config", file_of(text), NULL});
+    print_into(listed);
+    assert_string_equal(listed, defaults);
+    unsigned n_settings = settings_of_help(all, 64);
+    for (unsigned i = 0; i < n_settings; i++) {
+        char key[80];
+        const char *dot = strrchr(all[i].yaml, '.');
+        snprintf(key, sizeof key, "%.63s: ", dot ? dot + 1 : all[i].yaml);
+        if (!strstr(text, key)) {
+            fail_msg("config/development.yaml does not tell of %s", all[i].yaml);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +554,7 @@ int main(void)
         cmocka_unit_test_setup(loopback_is_this_machine_only, clean),
         cmocka_unit_test_setup(other_machines_need_a_word, clean),
         cmocka_unit_test_setup(printed_configuration_reads_back_the_same, clean),
+        cmocka_unit_test_setup(template_lists_every_setting_with_its_default, clean),
         cmocka_unit_test_setup(files_of_the_repository_load, clean),
     };
     return cmocka_run_group_tests_name("config", tests, make_folder, remove_folder);
