@@ -73,8 +73,8 @@ CASES = [  # flags, environment, exit code, the message as the guide has it ("..
 @pytest.mark.parametrize("flags, env, code, message", CASES)
 def test_a_start_that_fails_is_in_the_guide(tmp_path, flags, env, code, message):
     assert message in TROUBLE
-    text = env.pop("TEXT", None) if (env := dict(env)) else None
-    (tmp_path / "config.yaml").write_text(text or "")
+    env = dict(env)
+    (tmp_path / "config.yaml").write_text(env.pop("TEXT", ""))
     r = run_to_end(*[f.replace("{tmp}", str(tmp_path)) for f in flags], **env)
     pattern = re.escape(message).replace(re.escape("..."), ".*").replace(re.escape("config.yaml"), ".*config.yaml")
     assert r.returncode == code and re.search(pattern, r.stderr), r.stderr
