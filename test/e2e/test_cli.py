@@ -218,6 +218,15 @@ def test_an_import_without_ids_is_counted(cli, make, name, liar):
     assert "vectorCount: " in r.stderr and "1000 vectors are in" in r.stderr and "1200 were stored" in r.stderr
 
 
+def test_texts_are_found_again(cli, jade, name):
+    words = ["dog", "cat", "ship", "tree", "river", "mountain", "engine", "poem"]
+    rows = [{"id": f"t{i}", "text": f"{words[i % 8]} {words[i * 3 % 7]} number {i}"} for i in range(60)]
+    try:
+        assert json.loads(cli(f"-o json import {name} --create --model jade-hash-384 --file -", stdin=lines_of(rows)).stdout)["verified"] == 20
+    finally:
+        jade.delete_database(name)
+
+
 # ---- search ----
 
 
