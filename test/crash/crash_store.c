@@ -645,34 +645,6 @@ static void unwrap(void *ctx, struct jade_os *os)
     }
 }
 
-/* Each lie must be noticed, or the sweep proves nothing. */
-static int run_canaries(const struct sweep_subject *subject, struct context *c,
-                        struct sweep_opts opts)
-{
-    static const struct {
-        const char *what;
-        struct lossy_opts lossy;
-    } canaries[] = {
-        {"files of segments are not synced", {.file_part = "/segments/"}},
-        {"the log is not synced", {.file_part = ".wal"}},
-        {"manifests are not synced", {.file_part = "MANIFEST"}},
-        {"CURRENT is not synced", {.file_part = "CURRENT"}},
-        {"folders are not synced", {.folders = true}},
-    };
-    int missed = 0;
-    opts.violations_max = 3;
-    for (size_t i = 0; i < sizeof canaries / sizeof canaries[0]; i++) {
-        struct sweep_result result;
-        c->lossy = &canaries[i].lossy;
-        if (!sweep_run(subject, &opts, &result)) {
-            return 2;
-        }
-        printf("canary: %s: %s\n", canaries[i].what, result.violations > 0 ? "caught" : "MISSED");
-        missed += result.violations == 0;
-    }
-    return missed == 0 ? 0 : 1;
-}
-
 int main(int argc, char **argv)
 {
     static struct context c;
@@ -686,18 +658,13 @@ int main(int argc, char **argv)
         .wrap = wrap,
         .unwrap = unwrap,
     };
-    struct sweep_opts opts;
-    struct sweep_result result;
-    bool canary;
-    if (!sweep_parse(argc, argv, &opts, &canary)) {
-        return 2;
-    }
-    if (canary) {
-        return run_canaries(&subject, &c, opts);
-    }
-    if (!sweep_run(&subject, &opts, &result)) {
-        return 2;
-    }
-    sweep_print(&subject, &opts, &result);
-    return result.violations == 0 && result.states > 0 ? 0 : 1;
+    static const struct sweep_canary canaries[] = {
+        {"files of segments are not synced", {.file_part = "/segments/"}},
+        {"the log is not synced", {.file_part = ".wal"}},
+        {"manifests are not synced", {.file_part = "MANIFEST"}},
+        {"CURRENT is not synced", {.file_part = "CURRENT"}},
+        {"folders are not synced", {.folders = true}},
+    };
+    return sweep_main(&subject, canaries, sizeof canaries / sizeof canaries[0], &c.lossy, argc,
+                      argv);
 }

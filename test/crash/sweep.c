@@ -281,3 +281,40 @@ void sweep_print(const struct sweep_subject *subject, const struct sweep_opts *o
     printf("crash points: %" PRIu64 ", violations: %" PRIu64 "\n", result->states,
            result->violations);
 }
+
+/* Each lie must be noticed, or the sweep proves nothing. */
+static int run_canaries(const struct sweep_subject *subject, const struct sweep_canary *canaries,
+                        size_t n, const struct lossy_opts **lossy_slot, struct sweep_opts opts)
+{
+    int missed = 0;
+    opts.violations_max = 2;
+    for (size_t i = 0; i < n; i++) {
+        struct sweep_result result;
+        *lossy_slot = &canaries[i].lossy;
+        if (!sweep_run(subject, &opts, &result)) {
+            return 2;
+        }
+        printf("canary: %s: %s\n", canaries[i].what, result.violations > 0 ? "caught" : "MISSED");
+        missed += result.violations == 0;
+    }
+    return missed == 0 ? 0 : 1;
+}
+
+int sweep_main(const struct sweep_subject *subject, const struct sweep_canary *canaries,
+               size_t n_canaries, const struct lossy_opts **lossy_slot, int argc, char **argv)
+{
+    struct sweep_opts opts;
+    struct sweep_result result;
+    bool canary;
+    if (!sweep_parse(argc, argv, &opts, &canary)) {
+        return 2;
+    }
+    if (canary) {
+        return run_canaries(subject, canaries, n_canaries, lossy_slot, opts);
+    }
+    if (!sweep_run(subject, &opts, &result)) {
+        return 2;
+    }
+    sweep_print(subject, &opts, &result);
+    return result.violations == 0 && result.states > 0 ? 0 : 1;
+}

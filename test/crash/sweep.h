@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "lossy_os.h"
 #include "os/os.h"
 
 struct sweep_subject {
@@ -57,5 +58,17 @@ bool sweep_run(const struct sweep_subject *subject, const struct sweep_opts *opt
 /** The line that make test-crash shows: "crash points: N, violations: V" (N = states). */
 void sweep_print(const struct sweep_subject *subject, const struct sweep_opts *opts,
                  const struct sweep_result *result);
+
+/** A lie that the sweep must notice; `opts` of it are put where the subject's wrap looks. */
+struct sweep_canary {
+    const char *what;
+    struct lossy_opts lossy;
+};
+/**
+ * main() of a sweep: parses the arguments, runs the sweep or, with --canary, each canary (*lossy_slot points to its disk meanwhile).
+ * Returns the exit status: 0 no violation (canaries: all caught), 1 else, 2 the harness failed.
+ */
+int sweep_main(const struct sweep_subject *subject, const struct sweep_canary *canaries,
+               size_t n_canaries, const struct lossy_opts **lossy_slot, int argc, char **argv);
 
 #endif
