@@ -122,7 +122,7 @@ out:
 
 static bool in_words(struct jade_str words, struct jade_json v)
 {
-    if (jade_json_type(v) != JADE_JSON_STRING) {
+    if (words.p == NULL || jade_json_type(v) != JADE_JSON_STRING) {
         return false;
     }
     struct jade_str s = jade_json_string(v);

@@ -368,7 +368,7 @@ jade_code jade_db_create(jade_env *env, const char *name, const jade_db_config *
 {
     jade_code rc = JADE_OK;
     char path[JADE_PATH_MAX];
-    struct jade_shard_config c;
+    struct jade_shard_config c = {0};
     bool there = false;
     *db_out = NULL;
     JADE_TRY(in_our_names(to_shard(config, &c, err), err));
@@ -392,7 +392,7 @@ jade_code jade_db_open(jade_env *env, const char *name, jade_db **db_out, jade_e
 {
     jade_code rc = JADE_OK;
     char path[JADE_PATH_MAX];
-    struct jade_shard_config c;
+    struct jade_shard_config c = {0};
     *db_out = NULL;
     JADE_TRY(db_path(env, name, "config.json", path, err));
     rc = load_config(env, path, &c, err);

@@ -190,13 +190,16 @@ static jade_code listen_on(const struct addrinfo *a, bool shared, int *fd_out, s
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage ss;
-    socklen_t n = sizeof ss;
-    if (getsockname(fd, (struct sockaddr *)&ss, &n) != 0) {
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } a = {.any = {.ss_family = AF_UNSPEC}};
+    socklen_t n = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &n) != 0) {
         return 0;
     }
-    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&ss)->sin6_port
-                                          : ((struct sockaddr_in *)(void *)&ss)->sin_port);
+    return ntohs(a.any.ss_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 static void set_port(struct addrinfo *a, uint16_t port)

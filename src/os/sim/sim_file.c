@@ -112,6 +112,7 @@ jade_code jadei_sim_read_at(struct jade_file *base, uint64_t offset, void *buf, 
     struct jadei_node *node = NULL;
     *read_out = 0;
     JADE_TRY(enter_file(base, &s, &node, err));
+    JADE_ASSERT(node != NULL);
     JADE_TRY(jadei_sim_step(s, JADE_SIM_READ, false, self(base)->path, err));
     uint64_t left = offset < node->live->size ? node->live->size - offset : 0;
     size_t len = left < n ? (size_t)left : n;
@@ -185,6 +186,7 @@ jade_code jadei_sim_write_at(struct jade_file *base, uint64_t offset, const void
         (void)put(node, offset, buf, (size_t)sectors * JADEI_SECTOR, f->path, NULL);
     }
     if (rc == JADE_OK) {
+        JADE_ASSERT(node != NULL);
         size_t fits = room_for(s, node, offset, n);
         rc = put(node, offset, buf, fits, f->path, err);
         if (rc == JADE_OK && fits < n) {
@@ -223,6 +225,7 @@ jade_code jadei_sim_size(struct jade_file *base, uint64_t *size_out, struct jade
     struct jade_sim *s = NULL;
     struct jadei_node *node = NULL;
     JADE_TRY(enter_file(base, &s, &node, err));
+    JADE_ASSERT(node != NULL);
     JADE_TRY(jadei_sim_step(s, JADE_SIM_READ, false, self(base)->path, err));
     *size_out = node->live->size;
 out:
@@ -251,6 +254,7 @@ jade_code jadei_sim_allocate(struct jade_file *base, uint64_t size, struct jade_
     struct jadei_node *node = NULL;
     const char *path = self(base)->path;
     JADE_TRY(enter_change(base, JADE_SIM_ALLOCATE, &s, &node, err));
+    JADE_ASSERT(node != NULL);
     if (size <= node->live->size) {
         goto out; /* capacity counts sizes: what is inside has its room */
     }
@@ -273,6 +277,7 @@ jade_code jadei_sim_truncate(struct jade_file *base, uint64_t size, struct jade_
     struct jadei_node *node = NULL;
     const char *path = self(base)->path;
     JADE_TRY(enter_change(base, JADE_SIM_TRUNCATE, &s, &node, err));
+    JADE_ASSERT(node != NULL);
     if (size > FILE_BYTES_MAX) {
         rc = jadei_sim_fail(err, JADE_E_NOSPACE, "truncating", path);
         goto out;
