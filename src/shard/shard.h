@@ -54,6 +54,7 @@ struct jade_shard_config {
     uint64_t
         tail_soft_bytes; /* vector bytes not yet in a graph from which on writers are slowed. default 64 MiB */
     uint64_t tail_hard_bytes; /* where they are slowed to the speed of the index. default 256 MiB */
+    uint32_t metadata_bytes_max; /* of one row's JSON. default 64 KiB */
     uint32_t
         graph_rows_min; /* a segment with fewer rows has no graph: a scan is as fast, and exact. default 2048 */
     uint32_t merge_rows_max; /* merges make no segment larger than this. default 8,388,608 */

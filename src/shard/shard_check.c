@@ -50,16 +50,16 @@ static jade_code check_values(const struct jade_shard_config *c, const float *v,
     return JADE_OK;
 }
 
-static jade_code check_metadata(struct jade_json_parser *parser, const struct jade_row *row,
-                                struct jade_err *err)
+static jade_code check_metadata(const struct jade_shard_config *c, struct jade_json_parser *parser,
+                                const struct jade_row *row, struct jade_err *err)
 {
     struct jade_json doc;
     if (row->metadata_len == 0) {
         return JADE_OK;
     }
-    if (row->metadata_len > JADE_METADATA_BYTES_MAX) {
+    if (row->metadata_len > c->metadata_bytes_max) {
         return jade_fail_field(err, JADE_E_TOO_LARGE, "metadata", "%u bytes; at most %u",
-                               row->metadata_len, JADE_METADATA_BYTES_MAX);
+                               row->metadata_len, c->metadata_bytes_max);
     }
     jade_code rc = jade_json_parse(parser, row->metadata, row->metadata_len, &doc, err);
     if (rc != JADE_OK) {
@@ -137,7 +137,7 @@ jade_code jadei_check_rows(struct jade_shard *s, const struct jade_row *rows, ui
     for (uint32_t i = 0; i < n; i++) {
         if ((rc = jadei_check_id(rows[i].id, rows[i].id_len, err)) != JADE_OK ||
             (rc = check_values(&s->config, rows[i].values, rows[i].dim, err)) != JADE_OK ||
-            (rc = check_metadata(parser, &rows[i], err)) != JADE_OK) {
+            (rc = check_metadata(&s->config, parser, &rows[i], err)) != JADE_OK) {
             rc = jadei_field_error(err, i, rc);
             goto out;
         }

@@ -44,6 +44,7 @@ struct jade_shard_config jade_shard_config_default(uint32_t dim, enum jade_metri
                                       .seal_bytes = 128ull << 20,
                                       .tail_soft_bytes = 64ull << 20,
                                       .tail_hard_bytes = 256ull << 20,
+                                      .metadata_bytes_max = JADE_METADATA_BYTES_DEFAULT,
                                       .graph_rows_min = 2048,
                                       .merge_rows_max = 8u << 20};
 }
@@ -70,6 +71,11 @@ jade_code jade_shard_config_check(const struct jade_shard_config *c, struct jade
         return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "sealBytes",
                                "%llu; expected 4096..4294967296",
                                (unsigned long long)c->seal_bytes);
+    }
+    if (c->metadata_bytes_max < 2 || c->metadata_bytes_max > JADE_METADATA_BYTES_MAX) {
+        return jade_fail_field(err, JADE_E_INVALID_ARGUMENT, "metadataBytesMax",
+                               "%u; expected 2..%u", c->metadata_bytes_max,
+                               JADE_METADATA_BYTES_MAX);
     }
     if (c->tail_soft_bytes >= c->tail_hard_bytes || c->merge_rows_max < 1 ||
         c->merge_rows_max > JADE_SEGMENT_ROWS_MAX) {

@@ -295,6 +295,10 @@ static void bad_rows_are_refused_and_change_nothing(void **state)
     float inf[DIM] = {1, __builtin_inff()};
     char long_id[600];
     memset(long_id, 'x', sizeof long_id);
+    static char long_meta[JADE_METADATA_BYTES_DEFAULT + 1];
+    memset(long_meta, ' ', sizeof long_meta);
+    long_meta[0] = '{';
+    long_meta[sizeof long_meta - 1] = '}';
     const struct {
         struct jade_row row;
         jade_code code;
@@ -321,6 +325,14 @@ static void bad_rows_are_refused_and_change_nothing(void **state)
         {{.id = "\xff\xfe", .id_len = 2, .values = good, .dim = DIM},
          JADE_E_INVALID_ARGUMENT,
          "vectors[0].id"},
+        {{.id = "a",
+          .id_len = 1,
+          .values = good,
+          .dim = DIM,
+          .metadata = long_meta,
+          .metadata_len = sizeof long_meta},
+         JADE_E_TOO_LARGE,
+         "vectors[0].metadata"},
         {{.id = "a", .id_len = 1, .values = good, .dim = DIM, .metadata = "[1]", .metadata_len = 3},
          JADE_E_INVALID_ARGUMENT,
          "vectors[0].metadata"},
